@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * An append-only file of JSON lines in which each line carries a sequence
+ * number and the SHA-256 of the line before:
+ *
+ *	{"seq":7,"prev":"<base64url>", ...the caller's fields...}\n
+ *
+ * The first line's prev is SHA-256 of the chain's name. A changed, removed,
+ * reordered or inserted line breaks the chain at a named place. A cut tail
+ * shows only against an anchored head.
+ */
+#ifndef LIB_CHAINLOG_H
+#define LIB_CHAINLOG_H
+
+#include "lib/buf.h"
+
+#include <stdio.h>
+
+#define CHAINLOG_HASH 32
+#define CHAINLOG_LINE_MAX (16 * 1024)
+
+struct chainlog;
+
+struct chainlog_head {
+	uint64_t seq; /* of the last line; 0: none yet */
+	uint8_t hash[CHAINLOG_HASH];
+};
+
+/* Take over fd (O_RDWR|O_APPEND, a regular file) and find its head. A torn
+ * last line (no newline: it was never acknowledged) is cut off. ERR_CRYPTO
+ * when the last lines do not chain. */
+MUST_USE int chainlog_open(
+    int fd, const char *name, struct chainlog **out);
+void chainlog_free(struct chainlog *c);
+
+/* Append one line made of fields: a JSON object's inside, as
+ * "\"event\":\"x\",\"n\":1", one line, no outer braces. One write(); when it
+ * returns 0 the line survives kill -9. Any failure is final: every later
+ * append fails with ERR_IO too. */
+MUST_USE int chainlog_append(struct chainlog *c, struct span fields);
+/* fdatasync. Failure is final as well. */
+MUST_USE int chainlog_sync(struct chainlog *c);
+bool chainlog_unsynced(const struct chainlog *c);
+bool chainlog_failed(const struct chainlog *c);
+struct chainlog_head chainlog_head(const struct chainlog *c);
+
+/* Check a whole file. each: called per good line with its text (may be
+ * NULL). On ERR_CRYPTO or ERR_FORMAT: *line is the first bad line's number
+ * (from 1) and why is one sentence. */
+typedef int chainlog_each(void *ctx, const struct chainlog_head *at,
+    struct span line);
+MUST_USE int chainlog_verify(FILE *f, const char *name, chainlog_each *each,
+    void *ctx, struct chainlog_head *head, uint64_t *line, char *why,
+    size_t size);
+
+/* A JSON string literal with quotes: s escaped (non-ASCII and controls as
+ * \u00XX per byte when s is not UTF-8), cut at max bytes of input. */
+MUST_USE int chainlog_put_string(struct buf *b, struct span s, size_t max);
+
+#endif

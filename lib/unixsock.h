@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Unix stream sockets by directory fd and name (any path length), and who
+ * is at the far end. No abstract sockets.
+ */
+#ifndef LIB_UNIXSOCK_H
+#define LIB_UNIXSOCK_H
+
+#include "lib/err.h"
+
+#include <sys/types.h>
+
+/* Bind and listen on dirfd/name with mode, replacing a dead socket file.
+ * Close-on-exec, non-blocking. */
+MUST_USE int unixsock_listen(
+    int dirfd, const char *name, mode_t mode, int *fd);
+/* Connect, blocking; the result blocks. ERR_NOT_FOUND no file, ERR_DENIED,
+ * ERR_UNAVAILABLE nobody listens. */
+MUST_USE int unixsock_connect(const char *path, int *fd);
+/* The peer's uid and pid. Checks that the family is AF_UNIX first:
+ * SO_PEERCRED "succeeds" on vsock with uid -1. */
+MUST_USE int unixsock_peer(int fd, uid_t *uid, pid_t *pid);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Supervisor and child, over the fd that every child is born with
+ * (CONTROL_FD). Ids 0x01xx.
+ *
+ * A child jails itself, then sends `ready`. The supervisor sends `peer`
+ * with an fd for each sibling that the child is wired to, again whenever
+ * that sibling was restarted: the new link replaces the old one.
+ */
+#ifndef MESSAGES_CONTROL_H
+#define MESSAGES_CONTROL_H
+
+#include "lib/msg.h"
+
+/* Fixed fds at birth. Everything else above 2 is closed before exec. */
+#define CONTROL_FD 3  /* link to the supervisor */
+#define LISTEN_FD 4   /* gate: its channel; minter: admin; vault: CLI */
+#define AUDIT_FD 5    /* courier: its session's audit file, O_RDWR|O_APPEND */
+
+#define SESSION_ID_MAX 32
+#define NAME_MAX_ 64 /* credential, grant and guest names */
+#define DESCRIPTOR_MAX (128 * 1024)
+
+/* child -> supervisor: jailed and able to serve. */
+extern const struct msg_type msg_ready;
+
+/* supervisor -> child: your link to a sibling. */
+struct ctl_peer {
+	uint8_t role;	     /* enum link_role of the far end */
+	struct span session; /* of a gate or courier; empty for others */
+	/* What this child must know about that session, as the minter wrote
+	 * it (JSON, see docs/ARCHITECTURE.md): for the vault and dialer. */
+	struct span descriptor;
+};
+extern const struct msg_type msg_peer; /* with fd */
+
+/* supervisor -> vault, dialer: a running session's descriptor changed. */
+struct ctl_descriptor {
+	struct span session;
+	struct span descriptor;
+};
+extern const struct msg_type msg_descriptor;
+
+/* supervisor -> vault, dialer: the session ended for good: forget it (the
+ * vault deletes its root CA). */
+struct ctl_session_gone {
+	struct span session;
+};
+extern const struct msg_type msg_session_gone;
+
+/* supervisor -> child: finish and exit 0. */
+extern const struct msg_type msg_stop;
+
+/* minter -> supervisor: make sure that this session runs (idempotent: a
+ * running one keeps its processes and gets fresh links to the minter). */
+struct ctl_session_start {
+	uint32_t rid;
+	struct span session;
+	struct span guest;	 /* name, for people */
+	struct span channel_dir; /* empty: a directory of ours */
+	uint32_t channel_uid;	 /* the uid that may connect */
+	struct span for_vault;	 /* descriptor JSON */
+	struct span for_dialer;	 /* descriptor JSON */
+};
+extern const struct msg_type msg_session_start;
+
+/* minter -> supervisor: relay new descriptors. */
+struct ctl_session_update {
+	uint32_t rid;
+	struct span session;
+	struct span for_vault, for_dialer;
+};
+extern const struct msg_type msg_session_update;
+
+/* minter -> supervisor: end it for good (socket directory removed), or
+ * kill its two processes now and start new ones (revocation that was not
+ * confirmed in time). The reply comes when both are reaped. */
+enum ctl_end_kind { CTL_END = 1, CTL_KILL = 2 };
+struct ctl_session_end {
+	uint32_t rid;
+	uint8_t kind; /* enum ctl_end_kind */
+	struct span session;
+};
+extern const struct msg_type msg_session_end;
+
+/* supervisor -> minter: the answer to start, update and end. */
+struct ctl_done {
+	uint32_t rid;
+	int32_t err; /* enum err */
+	struct span session;
+	struct span channel_dir; /* start: where the socket directory is */
+	struct span detail;	 /* a sentence when err is not 0 */
+};
+extern const struct msg_type msg_done;
+
+/* supervisor -> minter: a session's processes died too often: it ends. */
+struct ctl_session_lost {
+	struct span session;
+	struct span why;
+};
+extern const struct msg_type msg_session_lost;
+
+/* supervisor -> minter: the process table, a row each, for `status`. */
+struct ctl_process {
+	uint8_t role;
+	uint8_t state; /* 0 starting, 1 ready, 2 dead, 3 backing off */
+	uint32_t pid;
+	uint32_t restarts;
+	struct span session;
+};
+extern const struct msg_type msg_process;
+
+/* minter -> supervisor: stop the whole daemon. */
+extern const struct msg_type msg_shutdown;
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Courier and vault: one credential, for a while, with the hosts that its
+ * owner bound it to. The vault knows the session from the socket. Ids
+ * 0x03xx. Links that carry these are .secret.
+ */
+#ifndef MESSAGES_LEASE_H
+#define MESSAGES_LEASE_H
+
+#include "lib/msg.h"
+
+/* A lease is dropped and asked for again after this long. */
+#define LEASE_MS (5 * 60 * 1000)
+
+struct lease_ask {
+	uint32_t rid;
+	struct span credential; /* name */
+};
+extern const struct msg_type msg_lease_ask;
+
+struct lease_given {
+	uint32_t rid;
+	int32_t err; /* ERR_DENIED not this session's, ERR_LOCKED, ... */
+	struct span credential;
+	uint32_t version;
+	struct span metadata; /* the credential metadata JSON, with bindings */
+	struct span secret;
+};
+extern const struct msg_type msg_lease_given;
+
+/* vault -> courier: rotated, rebound or removed: forget it now, with the
+ * connections it was used on. */
+struct lease_changed {
+	struct span credential;
+	uint32_t version; /* the newest; 0: removed or locked */
+};
+extern const struct msg_type msg_lease_changed;
+
+#endif

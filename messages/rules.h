@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Courier and minter: what the session may do, which families live, what
+ * is revoked, and the audit heads. Ids 0x08xx.
+ */
+#ifndef MESSAGES_RULES_H
+#define MESSAGES_RULES_H
+
+#include "lib/msg.h"
+
+/* minter -> courier, first and at each change (it replaces the rules
+ * whole; what is in flight and no longer granted is cut). */
+struct rules_session {
+	struct span session;
+	struct span guest;
+	uint64_t expires_ms; /* CLOCK_BOOTTIME */
+	/* JSON array of grants in the canonical form of scope/grant_json.h,
+	 * compiled by the courier with the same code. */
+	struct span grants;
+	/* JSON: [{"credential":NAME,"value":PLACEHOLDER}, ...] */
+	struct span placeholders;
+	/* JSON: {"GRANT":{"requests":N,"up":N,"down":N}}: used before this
+	 * courier was started. */
+	struct span used;
+};
+extern const struct msg_type msg_rules_session;
+
+/* minter -> courier: this family lives until then. Unknown families are
+ * refused. */
+struct rules_family {
+	struct span family;
+	struct span jti;     /* of its newest token, for the audit log */
+	uint64_t expires_ms; /* CLOCK_BOOTTIME */
+};
+extern const struct msg_type msg_rules_family;
+
+/* minter -> courier: from now on refuse, and cut what is in flight; answer
+ * with the serial once no socket can be written under it any more. */
+enum rules_cut_kind {
+	RULES_CUT_SESSION = 1, /* name empty */
+	RULES_CUT_FAMILY = 2,
+	RULES_CUT_GRANT = 3,
+	RULES_CUT_CREDENTIAL = 4
+};
+struct rules_cut {
+	uint32_t serial;
+	uint8_t kind;
+	struct span name;
+};
+extern const struct msg_type msg_rules_cut;
+struct rules_cut_done {
+	uint32_t serial;
+};
+extern const struct msg_type msg_rules_cut_done;
+
+/* courier -> minter: the chain head that is on disk now. */
+struct rules_audit_head {
+	uint64_t seq;
+	struct span hash; /* 32 bytes */
+};
+extern const struct msg_type msg_rules_audit_head;
+
+/* courier -> minter: totals so far, each second while they change. */
+struct rules_used {
+	struct span grant;
+	uint64_t requests, bytes_up, bytes_down;
+};
+extern const struct msg_type msg_rules_used;
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: ISC */
+#include "lib/link.h"
+#include "messages/control.h"
+#include "messages/traffic.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct end {
+	struct link *l;
+	unsigned got, fds;
+	size_t bytes;
+	int broke;
+};
+
+static int
+on_peer(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct end *e = ctx;
+	const struct ctl_peer *p = m;
+
+	(void)l;
+	e->got++;
+	e->fds += fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC;
+	close(fd);
+	return p->role == LINK_GATE ? 0 : ERR_FORMAT;
+}
+
+static int
+on_bytes(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct end *e = ctx;
+	const struct traffic_bytes *b = m;
+
+	(void)l;
+	(void)fd;
+	e->got++;
+	e->bytes += b->bytes.n;
+	return 0;
+}
+
+static void
+on_break(void *ctx, struct link *l, int err)
+{
+	struct end *e = ctx;
+
+	(void)l;
+	e->broke = err;
+}
+
+static const struct link_rule rules[] = {
+	{&msg_peer, on_peer},
+	{&msg_traffic_bytes, on_bytes},
+};
+
+struct fixture {
+	struct ev_loop *loop;
+	struct end a, b;
+};
+
+static void
+make_end(struct fixture *f, struct end *e, int fd, enum link_role self,
+    enum link_role peer)
+{
+	struct link_options o = {.self = self,
+	    .peer = peer,
+	    .rules = rules,
+	    .n_rules = 2,
+	    .ctx = e,
+	    .on_break = on_break,
+	    .queue_max = 4 * 1024 * 1024};
+
+	assert_int_equal(link_new(f->loop, fd, &o, &e->l), 0);
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int fds[2];
+
+	f->loop = ev_loop_new(EVFLAG_AUTO);
+	assert_int_equal(link_pair(fds), 0);
+	make_end(f, &f->a, fds[0], LINK_SUPERVISOR, LINK_VAULT);
+	make_end(f, &f->b, fds[1], LINK_VAULT, LINK_SUPERVISOR);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	link_free(f->a.l);
+	link_free(f->b.l);
+	ev_loop_destroy(f->loop);
+	free(f);
+	return 0;
+}
+
+static void
+turn(struct fixture *f, int n)
+{
+	for (int i = 0; i < n; i++)
+		ev_run(f->loop, EVRUN_NOWAIT);
+}
+
+static void
+fds_arrive_with_their_frames(void **state)
+{
+	struct fixture *f = *state;
+	struct traffic_bytes body = {.stream = 1, .bytes = span_str("xyz")};
+	struct ctl_peer p = {.role = LINK_GATE};
+
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(
+		    link_send(f->a.l, &msg_traffic_bytes, &body, -1), 0);
+		assert_int_equal(
+		    link_send(f->a.l, &msg_peer, &p, open("/dev/null", O_RDONLY)),
+		    0);
+		assert_int_equal(
+		    link_send(f->a.l, &msg_peer, &p, open("/dev/null", O_RDONLY)),
+		    0);
+	}
+	turn(f, 20);
+	assert_int_equal(f->b.broke, 0);
+	assert_int_equal(f->b.got, 15);
+	assert_int_equal(f->b.fds, 10);
+	assert_int_equal(f->b.bytes, 15);
+}
+
+static void
+many_frames_all_arrive(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t chunk[TRAFFIC_BODY_MAX];
+	struct traffic_bytes body = {
+	    .stream = 1, .bytes = span_of(chunk, sizeof(chunk))};
+
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(
+		    link_send(f->a.l, &msg_traffic_bytes, &body, -1), 0);
+	turn(f, 500);
+	assert_int_equal(f->b.bytes, 100 * sizeof(chunk));
+}
+
+static void
+an_unlisted_type_breaks_the_link(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(link_send(f->a.l, &msg_stop, NULL, -1), 0);
+	turn(f, 20);
+	assert_int_equal(f->b.broke, ERR_FORMAT);
+}
+
+static void
+a_handlers_refusal_breaks_the_link(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_peer p = {.role = LINK_CLI};
+
+	assert_int_equal(
+	    link_send(f->a.l, &msg_peer, &p, open("/dev/null", O_RDONLY)), 0);
+	turn(f, 20);
+	assert_int_equal(f->b.broke, ERR_FORMAT);
+}
+
+static void
+a_vanished_peer_is_told_apart(void **state)
+{
+	struct fixture *f = *state;
+
+	turn(f, 5);
+	link_free(f->a.l);
+	f->a.l = NULL;
+	turn(f, 20);
+	assert_int_equal(f->b.broke, ERR_UNAVAILABLE);
+}
+
+static void
+another_role_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct end c = {0}, d = {0};
+	int fds[2];
+
+	assert_int_equal(link_pair(fds), 0);
+	make_end(f, &c, fds[0], LINK_GATE, LINK_VAULT);
+	make_end(f, &d, fds[1], LINK_VAULT, LINK_COURIER);
+	turn(f, 20);
+	assert_int_equal(d.broke, ERR_FORMAT);
+	link_free(c.l);
+	link_free(d.l);
+}
+
+int
+main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(fds_arrive_with_their_frames),
+		T(many_frames_all_arrive),
+		T(an_unlisted_type_breaks_the_link),
+		T(a_handlers_refusal_breaks_the_link),
+		T(a_vanished_peer_is_told_apart),
+		T(another_role_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
