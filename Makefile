@@ -165,7 +165,7 @@ $(O)/unit/$(1)/%: tests/unit/$(1)/%.c $(O)/lib$(1).a \
 	@echo "  TEST $$<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -MMD -MP -MF $$@.d $(ALL_LDFLAGS) \
 		$$(if $$(filter vault,$(1)),$$(shell $(PKG) --cflags libsecret-1)) \
-		-o $$@ $$< $$(filter %.a,$$^) -lcmocka $$(or $$($(1)_libs),$$(unit_libs))
+		-o $$@ $$< $$(filter %.a,$$^) -lcmocka $$(unit_libs)
 endef
 $(foreach a,$(ARCHIVES),$(eval $(call unit_rule,$(a))))
 

@@ -15,9 +15,8 @@
 #ifndef SCOPE_GRANT_JSON_H
 #define SCOPE_GRANT_JSON_H
 
+#include "keys/json.h" /* json_strict() */
 #include "scope/grant.h"
-
-#include <jansson.h>
 
 /* json: one grant. why: a sentence when it fails. Runs grant_check(). */
 MUST_USE int grant_from_json(
@@ -27,8 +26,5 @@ MUST_USE int grant_set_from_json(
 /* A new reference, keys in the order above, only what is set. */
 json_t *grant_to_json(const struct grant *g);
 json_t *grant_set_to_json(const struct grant_set *s);
-
-/* jansson with our strictness: no duplicate keys, no NUL, whole input. */
-json_t *json_strict(struct span in);
 
 #endif
