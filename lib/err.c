@@ -19,7 +19,7 @@ static const char *const texts[] = {
 	[-ERR_IO] = "input/output failure",
 	[-ERR_CRYPTO] = "cryptographic check failed",
 	[-ERR_EXPIRED] = "expired",
-	[-ERR_STATE] = "not possible in this state",
+	[-ERR_SEQUENCE] = "not possible in this state",
 	[-ERR_ARGUMENT] = "bad argument",
 	[-ERR_CLOCK] = "the clock stepped back",
 };

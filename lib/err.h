@@ -20,7 +20,7 @@ enum err {
 	ERR_IO = -10,	     /* the system failed us; errno tells */
 	ERR_CRYPTO = -11,    /* a signature, tag or key is wrong */
 	ERR_EXPIRED = -12,   /* past its time */
-	ERR_STATE = -13,     /* not now: wrong state */
+	ERR_SEQUENCE = -13,     /* not now: wrong state */
 	ERR_ARGUMENT = -14,  /* the caller's words are off */
 	ERR_CLOCK = -15	     /* the wall clock stepped back too far */
 };
