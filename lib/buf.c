@@ -95,7 +95,7 @@ buf_room(const struct buf *b)
 struct span
 buf_span(const struct buf *b)
 {
-	return b->end == b->start ? (struct span){0}
+	return b->end == b->start ? span_of(NULL, 0)
 				  : span_of(b->p + b->start, buf_len(b));
 }
 

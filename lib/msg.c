@@ -161,7 +161,7 @@ read_field(const struct msg_field *f, struct span *in, void *m)
 	}
 	if (v > f->max || v > in->n)
 		return ERR_FORMAT;
-	struct span s = v == 0 ? (struct span){0} : span_of(in->p, (size_t)v);
+	struct span s = v == 0 ? span_of(NULL, 0) : span_of(in->p, (size_t)v);
 	memcpy((uint8_t *)m + f->offset, &s, sizeof(s));
 	*in = span_from(*in, (size_t)v);
 	return 0;

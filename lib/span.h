@@ -26,7 +26,7 @@ span_of(const void *p, size_t n)
 static inline struct span
 span_str(const char *s)
 {
-	return s == NULL ? (struct span){0} : span_of(s, strlen(s));
+	return span_of(s, s == NULL ? 0 : strlen(s));
 }
 
 /* Not constant-time: never for secrets (secret.h). */
@@ -48,7 +48,7 @@ span_is(struct span a, const char *s)
 static inline struct span
 span_from(struct span a, size_t offset)
 {
-	return offset >= a.n ? (struct span){0}
+	return offset >= a.n ? span_of(NULL, 0)
 			     : span_of(a.p + offset, a.n - offset);
 }
 

@@ -146,7 +146,7 @@ take_short(struct span *list, struct span *out)
 	*list = span_from(*list, 2);
 	if (list->n < n)
 		return ERR_FORMAT;
-	*out = n == 0 ? (struct span){0} : span_of(list->p, n);
+	*out = n == 0 ? span_of(NULL, 0) : span_of(list->p, n);
 	*list = span_from(*list, n);
 	return 0;
 }
