@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Names to addresses in worker threads, because the system's resolver
+ * blocks. One thread per lookup, a few per session at once, so that one
+ * session's slow names hold up nobody else; the rest of that session's
+ * lookups wait. A lookup that is freed early runs on unseen and keeps
+ * its session's place until the resolver returns.
+ *
+ * The blocking function is given by the caller: resolver_system in the
+ * product; tests bring their own.
+ */
+#ifndef DIALER_RESOLVER_H
+#define DIALER_RESOLVER_H
+
+#include "egress/dialer/address.h"
+
+#include <ev.h>
+
+#define RESOLVER_PER_SESSION 8
+#define RESOLVER_THREADS 256
+
+struct resolver;
+struct lookup;
+
+/* Blocking, called in a thread. ERR_NOT_FOUND or ERR_UNAVAILABLE. */
+typedef int
+resolver_fn(const char *host, uint16_t port, struct address_list *out);
+int resolver_system(const char *host, uint16_t port, struct address_list *out);
+
+/* Before the jail: fixes the name services to hosts file and DNS, both
+ * built into libc, so that nothing is loaded or asked over unix sockets. */
+MUST_USE int resolver_prepare(void);
+
+MUST_USE int
+resolver_new(struct ev_loop *loop, resolver_fn *fn, struct resolver **out);
+
+typedef void lookup_done(void *ctx, int err, const struct address_list *list);
+
+/* done is called once from the loop, later; the lookup is gone then. */
+MUST_USE int
+lookup_new(struct resolver *r, const char *session, const char *host,
+    uint16_t port, lookup_done *done, void *ctx, struct lookup **out);
+/* No longer wanted: done will not be called. NULL is fine. */
+void lookup_free(struct lookup *l);
+
+#endif
