@@ -1,0 +1,270 @@
+"""The secret goes only where it is bound (requirements 1 to 9)."""
+import base64
+import secrets
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, Refused, read_response  # noqa: E402
+from upstream import Upstream, make_ca, make_leaf  # noqa: E402
+
+KEY = "canary-" + secrets.token_hex(20)
+KEY2 = "canary-" + secrets.token_hex(20)
+house = up = guest = None
+others = []
+
+
+def setup():
+    global house, up, guest
+    up = Upstream(["api.demo.test", "two.demo.test", "free.demo.test"])
+    house = House()
+    house.credential("demo", KEY, "--host", "api.demo.test", "--host",
+                     "two.demo.test")
+    house.credential("second", KEY2, "--host", "api.demo.test")
+    house.apply(
+        house.grant_yaml("one", up, credential="demo",
+                         hosts=["api.demo.test"]),
+        house.grant_yaml("two", up, credential="demo",
+                         hosts=["two.demo.test"]),
+        house.grant_yaml("free", up, hosts=["free.demo.test"]),
+        house.grant_yaml("second", up, credential="second",
+                         hosts=["api.demo.test"]))
+    guest = house.session("agent", "one", "two", "free")
+
+
+def teardown():
+    if house:
+        house.close()
+    for u in [up, *others]:
+        if u:
+            u.close()
+
+
+def ask(connect, sni, host, path="/x"):
+    """One request with three names; the status, or None when cut."""
+    try:
+        s = guest.tunnel(connect, sni=sni)
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        return read_response(s)[0]
+    except Refused as e:
+        return e.status
+    except OSError:
+        return None
+
+
+def test_names_must_agree():
+    "CONNECT, SNI and Host must name one host: the whole matrix (req. 1)"
+    names = ["api.demo.test", "two.demo.test", "free.demo.test",
+             "evil.test"]
+    for connect in names[:3]:
+        for sni in names:
+            for host in names:
+                up.forget()
+                got = ask(connect, sni, host)
+                if connect == sni == host:
+                    assert got == 200, (connect, got)
+                    continue
+                assert got != 200, (connect, sni, host)
+                assert not up.received, (connect, sni, host)
+
+
+def test_free_host_gets_no_key():
+    "a granted host without a credential is sent none"
+    up.forget()
+    assert ask("free.demo.test", "free.demo.test", "free.demo.test") == 200
+    assert b"canary-" not in up.received
+
+
+def test_host_spellings():
+    "odd spellings of a host are refused, never repaired (req. 4)"
+    for host in ("api.demo.test@evil.test", "api.demo.test%00",
+                 "api.demo.test\\evil", "api_demo.test", "api.demo.test..",
+                 "[::1%25lo]", "0x7f.1", "2130706433", "127.1",
+                 "api.demo.test:443:443", "api.demo.test:0443",
+                 "api.demo.test:+443", " api.demo.test", "xn--", "-a.test",
+                 "\uff41pi.demo.test", "api.demo.test:0", ":443", ""):
+        up.forget()
+        got = guest.raw(
+            f"ATTACH {guest.token()}\r\nCONNECT {host}:443 HTTP/1.1\r\n"
+            f"Host: {host}:443\r\n\r\n".encode(), timeout=2,
+            half_close=True)
+        assert not got.startswith(b"HTTP/1.1 200"), (host, got)
+        assert not up.received
+    for host in ("API.demo.TEST", "api.demo.test."):
+        got = guest.raw(
+            f"ATTACH {guest.token()}\r\nCONNECT {host}:443 HTTP/1.1\r\n"
+            f"Host: {host}:443\r\n\r\n".encode(), timeout=1)
+        assert got.startswith(b"HTTP/1.1 200"), (host, got)
+
+
+def test_carriers():
+    "every foreign credential is refused, whatever carries it (req. 3)"
+    key = "sk-attacker-000000000000"
+    basic = base64.b64encode(b"x:" + key.encode()).decode()
+    headers = [("Authorization", f"Bearer {key}"),
+               ("authorization", f"Basic {basic}"),
+               ("AUTHORIZATION", key), ("Cookie", f"session={key}"),
+               ("X-Api-Key", key), ("X_Api_Key", key), ("api-key", key),
+               ("x-goog-api-key", key), ("X-Auth-Token", key),
+               ("Private-Token", key), ("X-Amz-Security-Token", key),
+               ("Proxy-Authorization", f"Bearer {key}")]
+    for name, value in headers:
+        up.forget()
+        got = guest.get("https://api.demo.test/x", (name, value))
+        assert got[0] in (400, 403), (name, got)
+        assert key.encode() not in up.received, name
+    for query in ("api_key", "key", "access_token", "API_KEY", "token"):
+        up.forget()
+        got = guest.get(f"https://api.demo.test/x?{query}={key}")
+        assert got[0] == 403, (query, got)
+        assert not up.received
+
+
+def test_double_carriers():
+    "two carriers, or one twice, reach upstream as exactly one (req. 3)"
+    mark = guest.placeholder("demo")
+    for headers in ([("Authorization", f"Bearer {mark}")] * 2,
+                    [("Authorization", f"Bearer {mark}"),
+                     ("X-Api-Key", mark)],
+                    [("Authorization", f"Bearer {mark}"),
+                     ("Authorization", "Bearer sk-attacker-0000000000")]):
+        up.forget()
+        got = guest.get("https://api.demo.test/x", *headers)
+        if got[0] == 200:
+            assert up.requests[0].header("authorization") == \
+                [f"Bearer {KEY}"], up.requests[0].headers
+            assert not up.requests[0].header("x-api-key")
+        assert mark.encode() not in up.received
+        assert b"attacker" not in up.received
+
+
+def test_two_accounts():
+    "two credentials for one host: the placeholder decides, none is refused"
+    g = house.session("both", "one", "second")
+    for name, key in (("demo", KEY), ("second", KEY2)):
+        up.forget()
+        got = g.get("https://api.demo.test/x",
+                    ("Authorization", f"Bearer {g.placeholder(name)}"))
+        assert got[0] == 200, got
+        assert up.requests[0].header("authorization") == [f"Bearer {key}"]
+    up.forget()
+    got = g.get("https://api.demo.test/x")
+    assert g.reason(got) == "ambiguous-grant" and not up.received, got
+
+
+def test_browser_in_guest():
+    "a cross-site page in the guest is refused (design 4.4)"
+    for header in (("Origin", "https://evil.test"),
+                   ("Sec-Fetch-Site", "cross-site")):
+        up.forget()
+        got = guest.get("https://api.demo.test/x", header)
+        assert guest.reason(got) == "cross-site" and not up.received, got
+
+
+def test_redirects():
+    "redirects go back to the guest untouched (req. 8)"
+    for code in (301, 302, 303, 307, 308):
+        for to in ("https://evil.test/x", "http://api.demo.test/x",
+                   "https://api.demo.test:8443/x"):
+            up.forget()
+            up.answer = lambda r: (code, {"Location": to}, b"")
+            got = guest.get("https://api.demo.test/x")
+            assert got[0] == code and got[1]["location"] == to, got
+            assert len(up.requests) == 1
+    up.answer = lambda r: (200, {}, b"hello\n")
+
+
+def bad_upstream(name, **how):
+    folder = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    ca = how.pop("ca", None) or make_ca(folder)
+    leaf = make_leaf(folder, how.pop("names", [name]), ca, **how)
+    u = Upstream([name], ca=ca, leaf=leaf)
+    others.append(u)
+    return u
+
+
+def test_bad_certificates():
+    "upstream's chain, name and dates are verified (req. 2)"
+    stranger = make_ca(Path(tempfile.mkdtemp(prefix="hck-ca-")))
+    cases = {
+        "stranger": bad_upstream("stranger.test"),
+        "othername": bad_upstream("othername.test", names=["else.test"]),
+        "expired": bad_upstream("expired.test", days=-1),
+        "wild": bad_upstream("a.b.wild.test", names=["*.wild.test"]),
+        "partial": bad_upstream("app.partial.test",
+                                names=["a*.partial.test"]),
+        "plain": Upstream(["plain.test"], tls=False),
+    }
+    others.append(cases["plain"])
+    cases["stranger"].ca_file = str(stranger[1])
+    subprocess.run(["chmod", "-R", "a+rX", Path(stranger[1]).parent],
+                   check=True)
+    for what, u in cases.items():
+        host = u.names[0]
+        house.credential(what, KEY, "--host", host)
+        house.apply(house.grant_yaml(what, u, credential=what))
+        g = house.session("bad-" + what, what)
+        got = g.get(f"https://{host}/x")
+        assert got[0] in (502, 503), (what, got)
+        assert g.reason(got) in ("upstream-tls", "connect-failed"), got
+        assert KEY.encode() not in u.received and not u.requests, what
+
+
+def test_private_addresses():
+    "private, loopback, metadata addresses are not dialled (req. 6)"
+    names = ["localhost", "127.0.0.1", "[::1]", "169.254.169.254",
+             "10.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "[fd00::1]",
+             "100.64.0.1", "[64:ff9b::7f00:1]", "224.0.0.1"]
+    text = "".join(
+        f"  - name: addr-{i}\n    hosts: [\"{h}\"]\n"
+        "    allow: [ { methods: [\"*\"], paths: [\"/**\"] } ]\n"
+        for i, h in enumerate(names))
+    done = house.apply(text, check=False)
+    if done.returncode != 0:
+        # A grant may not name some of these at all: that is a refusal too.
+        for i, h in enumerate(names):
+            one = (f"  - name: addr-{i}\n    hosts: [\"{h}\"]\n    allow: "
+                   "[ { methods: [\"*\"], paths: [\"/**\"] } ]\n")
+            check_address(h, i, house.apply(one, check=False))
+        return
+    for i, h in enumerate(names):
+        check_address(h, i, done)
+
+
+def check_address(host, i, applied):
+    if applied.returncode != 0:
+        return
+    g = house.session(f"addr-{i}", f"addr-{i}")
+    got = g.get(f"https://{host}:{up.port}/x") if False else \
+        g.get(f"https://{host}/x")
+    assert got[0] in (403, 502), (host, got)
+    assert g.reason(got) in ("address-forbidden", "dns-failed",
+                             "bad-host"), (host, got)
+
+
+def test_outside_bindings():
+    "a grant outside the owner's bindings is refused when applied"
+    done = house.apply(house.grant_yaml("moved", up, credential="demo",
+                                        hosts=["free.demo.test"]),
+                       check=False)
+    assert done.returncode != 0
+    assert b"free.demo.test" in done.stderr, done.stderr
+
+
+def test_shared_upstream():
+    "interleaved guests with different keys never share a connection (req. 7)"
+    a = house.session("iso-a", "one")
+    b = house.session("iso-b", "second")
+    up.forget()
+    for _ in range(10):
+        for g in (a, b):
+            assert g.get("https://api.demo.test/x")[0] == 200
+    keys = [r.header("authorization")[0] for r in up.requests]
+    assert keys == [f"Bearer {KEY}", f"Bearer {KEY2}"] * 10
+    assert up.connections >= 2
+
+
+tap.main(globals(), setup, teardown)
