@@ -9,7 +9,9 @@
 #include "lib/msg.h"
 
 /* minter -> courier, first and at each change (it replaces the rules
- * whole; what is in flight and no longer granted is cut). */
+ * whole; what is in flight and no longer granted is cut). It also lifts
+ * earlier cuts of a grant or credential: what it names is granted again.
+ * A cut of the session or of a family is for good. */
 struct rules_session {
 	struct span session;
 	struct span guest;

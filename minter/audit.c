@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: what the minter did, where it cannot be undone unseen. Trusts:
+ * the directory, which the supervisor checked. At a bound: fails for good. */
+#include "minter/audit.h"
+
+#include "lib/safefile.h"
+#include "minter/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct audit {
+	int dirfd;
+	struct chainlog *chain;
+	struct jwks known; /* what keys.json says */
+	const struct signing *keys;
+	bool failed;
+};
+
+static int
+read_known(struct audit *a)
+{
+	uint8_t text[JWKS_JSON_MAX];
+	int fd = openat(
+	    a->dirfd, AUDIT_KEYS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : ERR_IO;
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	if (n < 0)
+		return ERR_IO;
+	return jwks_parse(span_of(text, (size_t)n), &a->known);
+}
+
+static int
+open_chain(struct audit *a)
+{
+	int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
+	int fd = openat(a->dirfd, AUDIT_FILE, flags, 0600);
+
+	return fd < 0 ? ERR_IO : chainlog_open(fd, AUDIT_CHAIN, &a->chain);
+}
+
+int
+audit_open(int dirfd, struct audit **out, char *why, size_t size)
+{
+	struct audit *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (a == NULL) {
+		close(dirfd);
+		return ERR_NOMEM;
+	}
+	a->dirfd = dirfd;
+	if ((r = open_chain(a)) != 0) {
+		(void)snprintf(why, size, "%s: %s; hatcheck audit verify",
+		    AUDIT_FILE, err_text(r));
+	} else if ((r = read_known(a)) != 0) {
+		(void)snprintf(why, size,
+		    "%s: %s; move it away, a new one is made", AUDIT_KEYS,
+		    err_text(r));
+	}
+	if (r != 0) {
+		audit_free(a);
+		return r;
+	}
+	*out = a;
+	return 0;
+}
+
+void
+audit_free(struct audit *a)
+{
+	if (a == NULL)
+		return;
+	chainlog_free(a->chain);
+	close(a->dirfd);
+	free(a);
+}
+
+/* {"event":…} without its braces, as chainlog wants it. */
+static char *
+encode(const char *event, json_t *fields)
+{
+	json_t *o = json_pack("{s:s, s:I}", "event", event, "time",
+	    (json_int_t)clock_wall_ms());
+	char *text = NULL;
+
+	if (o != NULL && (fields == NULL || json_object_update(o, fields) == 0))
+		text = json_dumps(o, JSON_COMPACT | JSON_ENSURE_ASCII);
+	json_decref(o);
+	json_decref(fields);
+	return text;
+}
+
+int
+audit_line(struct audit *a, const char *event, json_t *fields)
+{
+	char *text = encode(event, fields);
+	int r = ERR_NOMEM;
+
+	if (text != NULL && !a->failed)
+		r = chainlog_append(
+		    a->chain, span_of(text + 1, strlen(text) - 2));
+	free(text);
+	if (r != 0)
+		a->failed = true; /* also a line that we could not make */
+	return a->failed ? ERR_IO : 0;
+}
+
+int
+audit_sync(struct audit *a)
+{
+	if (a->failed || chainlog_sync(a->chain) != 0)
+		a->failed = true;
+	return a->failed ? ERR_IO : 0;
+}
+
+int
+audit_act(struct audit *a, const char *event, json_t *fields)
+{
+	int r = audit_line(a, event, fields);
+
+	return r != 0 ? r : audit_sync(a);
+}
+
+bool
+audit_unsynced(const struct audit *a)
+{
+	return !a->failed && chainlog_unsynced(a->chain);
+}
+
+bool
+audit_ok(const struct audit *a)
+{
+	return !a->failed;
+}
+
+/* The current key first, then the older ones that still fit. */
+static void
+merge(struct jwks *set, const struct jwks *old)
+{
+	for (size_t i = 0; i < old->n && set->n < JWKS_MAX; i++) {
+		if (jwks_find(set, span_str(old->keys[i].kid)) == NULL)
+			set->keys[set->n++] = old->keys[i];
+	}
+}
+
+static int
+write_known(struct audit *a)
+{
+	struct buf *b = buf_new(JWKS_JSON_MAX);
+	int r = b == NULL ? ERR_NOMEM : jwks_encode(&a->known, b);
+
+	if (r == 0)
+		r = safefile_write(a->dirfd, AUDIT_KEYS, buf_span(b));
+	buf_free(b);
+	return r;
+}
+
+int
+audit_use_key(struct audit *a, const struct signing *keys, int64_t now)
+{
+	struct jwks set = {0};
+
+	signing_public(keys, now, &set);
+	merge(&set, &a->known);
+	a->known = set;
+	a->keys = keys;
+	return write_known(a);
+}
+
+static int
+sign(struct audit *a, const char *session, uint64_t seq,
+    const uint8_t hash[static CHAINLOG_HASH], struct buf *out)
+{
+	uint8_t sig[SIGNING_SIGNATURE];
+	struct buf *m = buf_new(256);
+	int r = m == NULL ? ERR_NOMEM
+			  : audit_anchor_message(session, seq, hash, m);
+
+	if (r == 0)
+		r = signing_sign(a->keys, buf_span(m), sig);
+	if (r == 0)
+		r = b64url_put(span_of(sig, sizeof(sig)), out);
+	buf_free(m);
+	return r;
+}
+
+static json_t *
+text_of(struct span s)
+{
+	return json_stringn((const char *)s.p, s.n);
+}
+
+int
+audit_anchor(struct audit *a, const char *session, uint64_t seq,
+    const uint8_t hash[static CHAINLOG_HASH])
+{
+	struct buf *h = buf_new(64), *sig = buf_new(128);
+	int r = h == NULL || sig == NULL ? ERR_NOMEM : 0;
+
+	if (a->keys == NULL)
+		r = ERR_SEQUENCE;
+	if (r == 0 &&
+	    (r = b64url_put(span_of(hash, CHAINLOG_HASH), h)) == 0 &&
+	    (r = sign(a, session, seq, hash, sig)) == 0)
+		r = audit_line(a, "anchor",
+		    json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,
+			"seq", (json_int_t)seq, "hash", text_of(buf_span(h)),
+			"kid", signing_kid(a->keys), "sig",
+			text_of(buf_span(sig))));
+	buf_free(h);
+	buf_free(sig);
+	return r;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The minter's own audit chain, log/audit/minter.jsonl: administrative acts,
+ * tokens (jti only), revocations, and signed anchors of the couriers' chain
+ * heads. The public half of the audit key is kept in keys.json beside it.
+ *
+ * A failure is final (lib/chainlog.h): audit_ok() is false from then on, on
+ * every call, and the minter must let nothing pass any more.
+ *
+ *	r = audit_act(a, "grant_removed", json_pack("{s:s}", "grant", name));
+ */
+#ifndef MINTER_AUDIT_H
+#define MINTER_AUDIT_H
+
+#include "keys/signing.h"
+#include "lib/chainlog.h"
+
+#include <jansson.h>
+
+#define AUDIT_CHAIN "minter"
+#define AUDIT_FILE "minter.jsonl"
+#define AUDIT_KEYS "keys.json"
+
+struct audit;
+
+/* dirfd: the audit directory, taken over; reads keys.json if there is
+ * one. why: a sentence when it fails. */
+MUST_USE int audit_open(
+    int dirfd, struct audit **out, char *why, size_t size);
+void audit_free(struct audit *a);
+
+/* One line: {"event":event,"time":ms, ...fields}. fields is consumed. It
+ * survives kill -9 at once, and a power cut after the next sync. */
+MUST_USE int audit_line(struct audit *a, const char *event, json_t *fields);
+MUST_USE int audit_sync(struct audit *a);
+/* Both: for what must be on disk before it takes effect. */
+MUST_USE int audit_act(struct audit *a, const char *event, json_t *fields);
+bool audit_unsynced(const struct audit *a);
+bool audit_ok(const struct audit *a);
+
+/* Sign with keys (borrowed) from now on; adds the public half to
+ * keys.json. */
+MUST_USE int audit_use_key(
+    struct audit *a, const struct signing *keys, int64_t now);
+/* ERR_SEQUENCE before audit_use_key(). */
+MUST_USE int audit_anchor(struct audit *a, const char *session, uint64_t seq,
+    const uint8_t hash[static CHAINLOG_HASH]);
+
+/* What an anchor signs: "hatcheck-anchor" NUL session NUL seq (8 bytes
+ * big-endian) hash (32 bytes). */
+MUST_USE int audit_anchor_message(const char *session, uint64_t seq,
+    const uint8_t hash[static CHAINLOG_HASH], struct buf *out);
+
+#endif

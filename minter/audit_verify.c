@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: shows what was done to an audit directory. Trusts: keys.json,
+ * and of it nothing but the keys. At a bound: a finding, never a guess. */
+#include "minter/audit_verify.h"
+
+#include "keys/json.h"
+#include "lib/log.h"
+#include "minter/audit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SESSION_MAX 33
+#define SUFFIX ".jsonl"
+
+struct anchor {
+	char session[SESSION_MAX];
+	uint64_t seq, line;
+	uint8_t hash[CHAINLOG_HASH];
+	bool met; /* the session's file has that line */
+};
+
+struct check {
+	int dirfd;
+	audit_verify_note *note;
+	void *ctx;
+	struct audit_report report;
+	struct jwks keys;
+	struct anchor *anchors;
+	size_t n_anchors, room;
+	/* The file being read. */
+	const char *file;
+	const char *session;
+};
+
+__attribute__((format(printf, 5, 6))) static void
+note(struct check *c, enum audit_note kind, const char *file, uint64_t line,
+    const char *fmt, ...)
+{
+	char text[400], safe[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_escape(span_str(text), safe, sizeof(safe));
+	c->report.bad += kind == AUDIT_BAD;
+	c->note(c->ctx, kind, file, line, safe);
+}
+
+static int
+read_keys(struct check *c, const char *path)
+{
+	uint8_t text[JWKS_JSON_MAX];
+	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC)
+			      : openat(c->dirfd, AUDIT_KEYS,
+				    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const char *name = path != NULL ? path : AUDIT_KEYS;
+
+	if (fd < 0) {
+		note(c, AUDIT_WARNING, name, 0,
+		    "no public keys: anchors cannot be checked");
+		return 0;
+	}
+	ssize_t n = read(fd, text, sizeof(text));
+	close(fd);
+	if (n < 0)
+		return ERR_IO;
+	if (jwks_parse(span_of(text, (size_t)n), &c->keys) != 0)
+		note(c, AUDIT_BAD, name, 0, "is no strict JWKS document");
+	return 0;
+}
+
+static struct anchor *
+add_anchor(struct check *c)
+{
+	if (c->n_anchors == c->room) {
+		size_t room = c->room == 0 ? 64 : c->room * 2;
+		struct anchor *p = realloc(c->anchors, room * sizeof(*p));
+		if (p == NULL)
+			return NULL;
+		c->anchors = p;
+		c->room = room;
+	}
+	return &c->anchors[c->n_anchors++];
+}
+
+static bool
+read_anchor(const json_t *o, struct anchor *a)
+{
+	const char *hash = json_text(o, "hash");
+	size_t n = 0;
+
+	memset(a, 0, sizeof(*a));
+	return hash != NULL &&
+	    json_text_copy(o, "session", a->session, sizeof(a->session)) ==
+	    0 &&
+	    json_u64(o, "seq", INT64_MAX, &a->seq) == 0 &&
+	    b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
+	    n == sizeof(a->hash);
+}
+
+static int
+check_signature(const struct check *c, const json_t *o, const struct anchor *a)
+{
+	const char *kid = json_text(o, "kid"), *text = json_text(o, "sig");
+	uint8_t sig[SIGNING_SIGNATURE];
+	struct buf *m = buf_new(256);
+	size_t n = 0;
+	int r = m == NULL ? ERR_NOMEM : ERR_FORMAT;
+
+	if (m != NULL && kid != NULL && text != NULL &&
+	    b64url_get(span_str(text), sig, sizeof(sig), &n) == 0 &&
+	    (r = audit_anchor_message(a->session, a->seq, a->hash, m)) == 0)
+		r = jwks_verify(
+		    &c->keys, span_str(kid), buf_span(m), span_of(sig, n));
+	buf_free(m);
+	return r;
+}
+
+static int
+take_anchor(struct check *c, const json_t *o, uint64_t line)
+{
+	struct anchor a, *slot;
+	int r;
+
+	c->report.anchors++;
+	if (!read_anchor(o, &a)) {
+		note(c, AUDIT_BAD, AUDIT_FILE, line, "an anchor is malformed");
+		return 0;
+	}
+	if (c->keys.n != 0 && (r = check_signature(c, o, &a)) != 0) {
+		if (r == ERR_NOMEM)
+			return r;
+		note(c, AUDIT_BAD, AUDIT_FILE, line, "%s",
+		    r == ERR_NOT_FOUND
+			? "an anchor is signed with a key that is not in "
+			  "keys.json"
+			: "an anchor's signature is wrong");
+		return 0;
+	}
+	if ((slot = add_anchor(c)) == NULL)
+		return ERR_NOMEM;
+	a.line = line;
+	*slot = a;
+	return 0;
+}
+
+static int
+each_minter_line(
+    void *ctx, const struct chainlog_head *at, struct span line)
+{
+	struct check *c = ctx;
+	json_t *o = json_strict(line);
+	const char *event = json_text(o, "event");
+	int r = 0;
+
+	c->report.lines++;
+	if (o == NULL || event == NULL)
+		note(c, AUDIT_BAD, AUDIT_FILE, at->seq,
+		    "the line is no JSON object with an event");
+	else if (strcmp(event, "anchor") == 0)
+		r = take_anchor(c, o, at->seq);
+	json_decref(o);
+	return r;
+}
+
+static int
+each_session_line(
+    void *ctx, const struct chainlog_head *at, struct span line)
+{
+	struct check *c = ctx;
+
+	(void)line;
+	c->report.lines++;
+	for (size_t i = 0; i < c->n_anchors; i++) {
+		struct anchor *a = &c->anchors[i];
+		if (a->seq != at->seq || strcmp(a->session, c->session) != 0)
+			continue;
+		a->met = true;
+		if (memcmp(a->hash, at->hash, CHAINLOG_HASH) != 0)
+			note(c, AUDIT_BAD, c->file, at->seq,
+			    "the line is not the one that %s:%llu anchored",
+			    AUDIT_FILE, (unsigned long long)a->line);
+	}
+	return 0;
+}
+
+/* The chain itself; findings are noted. */
+static int
+check_chain(struct check *c, const char *name, chainlog_each *each,
+    struct chainlog_head *head)
+{
+	int fd =
+	    openat(c->dirfd, c->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	uint64_t line = 0;
+	char why[256] = "";
+
+	if (f == NULL) {
+		note(c, AUDIT_BAD, c->file, 0, "cannot be read: %s",
+		    strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	int r = chainlog_verify(
+	    f, name, each, c, head, &line, why, sizeof(why));
+	fclose(f);
+	c->report.files++;
+	if (r != ERR_CRYPTO && r != ERR_FORMAT && r != ERR_TRUNCATED &&
+	    r != ERR_TOO_BIG)
+		return r;
+	note(c, AUDIT_BAD, c->file, line, "%s",
+	    why[0] != '\0' ? why : err_text(r));
+	return 0;
+}
+
+/* After a session's file was read to its good end. */
+static void
+check_tail(struct check *c, const struct chainlog_head *head, bool whole)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < c->n_anchors; i++) {
+		struct anchor *a = &c->anchors[i];
+		if (strcmp(a->session, c->session) != 0)
+			continue;
+		if (!a->met && a->seq != 0 && whole)
+			note(c, AUDIT_BAD, c->file, a->seq,
+			    "the file ends at line %llu, but %s:%llu anchored "
+			    "this one: its tail was cut",
+			    (unsigned long long)head->seq, AUDIT_FILE,
+			    (unsigned long long)a->line);
+		a->met = true;
+		last = a->seq > last ? a->seq : last;
+	}
+	if (!whole || head->seq <= last)
+		return;
+	c->report.unanchored += head->seq - last;
+	note(c, AUDIT_WARNING, c->file, last + 1,
+	    "%llu lines after the last anchor: had more been cut off there, "
+	    "it would not show",
+	    (unsigned long long)(head->seq - last));
+}
+
+static int
+check_session(struct check *c, const char *file)
+{
+	char session[SESSION_MAX];
+	struct chainlog_head head = {0};
+	uint64_t bad = c->report.bad;
+	size_t n = strlen(file) - strlen(SUFFIX);
+
+	if (n >= sizeof(session)) {
+		note(c, AUDIT_WARNING, file, 0, "is no session's file");
+		return 0;
+	}
+	memcpy(session, file, n);
+	session[n] = '\0';
+	c->file = file;
+	c->session = session;
+	int r = check_chain(c, session, each_session_line, &head);
+	if (r == 0)
+		check_tail(c, &head, bad == c->report.bad);
+	if (r == 0 && bad == c->report.bad)
+		note(c, AUDIT_GOOD, file, 0, "%llu lines in one chain",
+		    (unsigned long long)head.seq);
+	return r;
+}
+
+static bool
+is_session_file(const char *name)
+{
+	size_t n = strlen(name), s = strlen(SUFFIX);
+
+	return n > s && strcmp(name + n - s, SUFFIX) == 0 &&
+	    strcmp(name, AUDIT_FILE) != 0;
+}
+
+static int
+choose(const struct dirent *e)
+{
+	return is_session_file(e->d_name);
+}
+
+static int
+check_sessions(struct check *c)
+{
+	struct dirent **list = NULL;
+	int n = scandirat(c->dirfd, ".", &list, choose, alphasort);
+	int r = n < 0 ? ERR_IO : 0;
+
+	for (int i = 0; i < n; i++) {
+		if (r == 0)
+			r = check_session(c, list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+static void
+check_missing_files(struct check *c)
+{
+	for (size_t i = 0; i < c->n_anchors; i++) {
+		struct anchor *a = &c->anchors[i];
+		char file[SESSION_MAX + sizeof(SUFFIX)];
+
+		if (a->met || a->seq == 0)
+			continue;
+		(void)snprintf(file, sizeof(file), "%s" SUFFIX, a->session);
+		note(c, AUDIT_BAD, file, 0, "is missing; %s:%llu anchored it",
+		    AUDIT_FILE, (unsigned long long)a->line);
+		for (size_t j = i; j < c->n_anchors; j++)
+			c->anchors[j].met |= strcmp(c->anchors[j].session,
+						 a->session) == 0;
+	}
+}
+
+static int
+check_minter(struct check *c)
+{
+	struct chainlog_head head = {0};
+	uint64_t bad = c->report.bad;
+
+	c->file = AUDIT_FILE;
+	int r = check_chain(c, AUDIT_CHAIN, each_minter_line, &head);
+	if (r == 0 && bad == c->report.bad)
+		note(c, AUDIT_GOOD, AUDIT_FILE, 0,
+		    "%llu lines in one chain, %llu anchors; lines cut off "
+		    "its own end would not show",
+		    (unsigned long long)head.seq,
+		    (unsigned long long)c->report.anchors);
+	return r;
+}
+
+int
+audit_verify(const char *dir, const char *keys, audit_verify_note *cb,
+    void *ctx, struct audit_report *out)
+{
+	struct check c = {.note = cb, .ctx = ctx};
+	int r;
+
+	c.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c.dirfd < 0)
+		return ERR_IO;
+	if ((r = read_keys(&c, keys)) == 0 && (r = check_minter(&c)) == 0 &&
+	    (r = check_sessions(&c)) == 0)
+		check_missing_files(&c);
+	close(c.dirfd);
+	free(c.anchors);
+	if (r != 0)
+		return r;
+	*out = c.report;
+	return c.report.bad == 0 ? 0 : ERR_CRYPTO;
+}
