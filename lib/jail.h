@@ -57,6 +57,12 @@ struct jail_profile {
 void jail_begin(const char *role, int keep);
 void jail_enter(const struct jail_profile *p);
 
+/* For the supervisor, which must fork and exec and give its children other
+ * uids: no cores, no dump, no_new_privs, and a filter that refuses (EPERM)
+ * what neither it nor any child ever needs: ptrace, mounts, namespaces,
+ * modules, bpf, keyrings, io_uring. */
+void jail_parent(const char *role);
+
 /* What this kernel offers, for `hatcheck doctor`. */
 int jail_landlock_abi(void); /* 0: none */
 bool jail_sanitized(void);   /* a build whose filter is looser */
