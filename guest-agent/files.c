@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Files for clients, in a private directory.
+ * Trusts nobody else in the guest: the directory must be its user's alone.
+ * A system bundle over 4 MiB is not taken; then the root stands alone.
+ */
+#include "guest-agent/files.h"
+
+#include "guest-agent/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUNDLE_MAX (4 * 1024 * 1024)
+
+static void
+name_all(struct files *f)
+{
+	snprintf(f->root, sizeof(f->root), "%s/ca.pem", f->dir);
+	snprintf(f->bundle, sizeof(f->bundle), "%s/bundle.pem", f->dir);
+	snprintf(f->wgetrc, sizeof(f->wgetrc), "%s/wgetrc", f->dir);
+	snprintf(f->port, sizeof(f->port), "%s/port", f->dir);
+}
+
+static void
+set_dir(struct files *f, const char *a, const char *b)
+{
+	int n = snprintf(f->dir, sizeof(f->dir), "%s%s", a, b);
+
+	if (n < 0 || (size_t)n >= sizeof(f->dir))
+		die(EXIT_FAILED, "the directory's name is too long");
+	name_all(f);
+}
+
+void
+files_find(struct files *f)
+{
+	const char *mine = getenv("HATCHECK_GUEST_DIR");
+	const char *run = getenv("XDG_RUNTIME_DIR");
+	char name[64];
+
+	if (mine != NULL && *mine == '/') {
+		set_dir(f, mine, "");
+	} else if (run != NULL && *run == '/') {
+		set_dir(f, run, "/hatcheck-guest");
+	} else {
+		snprintf(name, sizeof(name), "hatcheck-guest-%u",
+		    (unsigned)getuid());
+		set_dir(f, "/tmp/", name);
+	}
+}
+
+void
+files_fresh(struct files *f, int status)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (tmp == NULL || *tmp != '/')
+		tmp = "/tmp";
+	set_dir(f, tmp, "/hatcheck-guest-XXXXXX");
+	if (mkdtemp(f->dir) == NULL)
+		die(status, "cannot make %s: %s", f->dir, strerror(errno));
+	name_all(f);
+}
+
+void
+files_claim(struct files *f)
+{
+	struct stat st;
+
+	if (mkdir(f->dir, 0700) != 0 && errno != EEXIST)
+		die(EXIT_FAILED, "cannot make %s: %s", f->dir, strerror(errno));
+	if (lstat(f->dir, &st) != 0 || !S_ISDIR(st.st_mode) ||
+	    st.st_uid != getuid() || (st.st_mode & 077) != 0)
+		die(EXIT_FAILED,
+		    "%s is not a directory of ours alone (mode 0700)", f->dir);
+}
+
+int
+files_replace(const char *path, const char *text)
+{
+	char fresh[PATH_MAX + 8];
+	size_t n = strlen(text);
+	FILE *out;
+	int fd, bad;
+
+	snprintf(fresh, sizeof(fresh), "%s.XXXXXX", path);
+	fd = mkostemp(fresh, O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	out = fdopen(fd, "w");
+	if (out == NULL) {
+		close(fd);
+		unlink(fresh);
+		return -1;
+	}
+	bad = fwrite(text, 1, n, out) != n;
+	bad |= fchmod(fd, 0644) != 0;
+	bad |= fclose(out) != 0;
+	if (!bad && rename(fresh, path) == 0)
+		return 0;
+	bad = errno;
+	unlink(fresh);
+	errno = bad;
+	return -1;
+}
+
+static bool
+read_file(const char *path, struct text *out)
+{
+	char buf[16384];
+	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0)
+		return false;
+	while (!out->bad && (n = read(fd, buf, sizeof(buf))) > 0)
+		text_add(out, buf, (size_t)n);
+	close(fd);
+	if (n == 0 && out->n > 0 && !out->bad)
+		return true;
+	text_free(out);
+	return false;
+}
+
+char *
+files_bundle(const char *root)
+{
+	static const char *const places[] = {
+	    "/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine */
+	    "/etc/pki/tls/certs/ca-bundle.crt",	  /* Fedora, RHEL */
+	    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	    "/etc/ssl/ca-bundle.pem", /* openSUSE */
+	    "/etc/ssl/cert.pem",      /* Alpine without more */
+	};
+	struct text t = {.limit = BUNDLE_MAX};
+	size_t i = 0, n = sizeof(places) / sizeof(places[0]);
+
+	while (i < n && !read_file(places[i], &t))
+		i++;
+	t.limit = 2 * BUNDLE_MAX;
+	t.bad = false;
+	if (t.n > 0 && t.p[t.n - 1] != '\n')
+		text_addf(&t, "\n");
+	text_addf(&t, "%s", root);
+	return t.p;
+}
+
+static void
+write_one(const char *path, const char *text)
+{
+	if (files_replace(path, text) != 0)
+		die(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+void
+files_write(const struct files *f, const char *root, int port)
+{
+	char *bundle = files_bundle(root);
+	char text[PATH_MAX + 64];
+
+	write_one(f->root, root);
+	write_one(f->bundle, bundle);
+	free(bundle);
+	snprintf(text, sizeof(text), "ca_certificate = %s\n", f->bundle);
+	write_one(f->wgetrc, text);
+	snprintf(text, sizeof(text), "%d\n", port);
+	write_one(f->port, text);
+}
+
+int
+files_port(const struct files *f)
+{
+	struct text t = {.limit = 16};
+	int port = 0;
+
+	if (read_file(f->port, &t))
+		port = atoi(t.p);
+	text_free(&t);
+	return port > 0 && port < 65536 ? port : 0;
+}
+
+void
+files_remove(const struct files *f)
+{
+	unlink(f->root);
+	unlink(f->bundle);
+	unlink(f->wgetrc);
+	unlink(f->port);
+	rmdir(f->dir);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Pipe bytes between two sockets.
+ * Trusts neither side: nothing in the bytes is looked at.
+ * A full buffer stops its reader; one read and one write per step, so that
+ * no pair starves the others.
+ */
+#include "guest-agent/pair.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int
+pair_init(struct pair *p, int client, int channel)
+{
+	*p = (struct pair){.side = {client, channel}};
+	p->flow[0].buf = malloc(FLOW_SIZE);
+	p->flow[1].buf = malloc(FLOW_SIZE);
+	if (p->flow[0].buf != NULL && p->flow[1].buf != NULL)
+		return 0;
+	pair_free(p);
+	return -1;
+}
+
+void
+pair_free(struct pair *p)
+{
+	free(p->flow[0].buf);
+	free(p->flow[1].buf);
+	p->flow[0].buf = p->flow[1].buf = NULL;
+}
+
+bool
+pair_prefix(struct pair *p, const char *bytes, size_t n)
+{
+	struct flow *f = &p->flow[0];
+
+	if (f->start + f->n + n > FLOW_SIZE)
+		return false;
+	memcpy(f->buf + f->start + f->n, bytes, n);
+	f->n += n;
+	return true;
+}
+
+static bool
+later(void)
+{
+	return errno == EAGAIN || errno == EINTR;
+}
+
+static int
+fill(struct flow *f, int fd)
+{
+	ssize_t n;
+
+	if (f->ended || (f->n > 0 && f->start + f->n == FLOW_SIZE))
+		return 0;
+	if (f->n == 0)
+		f->start = 0;
+	n = read(fd, f->buf + f->start + f->n, FLOW_SIZE - f->start - f->n);
+	if (n > 0)
+		f->n += (size_t)n;
+	else if (n == 0)
+		f->ended = true;
+	else if (!later())
+		return -1;
+	return 0;
+}
+
+static void
+drain(struct flow *f, int fd)
+{
+	ssize_t n = 0;
+
+	if (f->broken)
+		f->n = 0;
+	if (f->n > 0)
+		n = send(fd, f->buf + f->start, f->n, MSG_NOSIGNAL);
+	if (n > 0) {
+		f->start += (size_t)n;
+		f->n -= (size_t)n;
+	} else if (n < 0 && !later()) {
+		/* The far end may have answered before it closed: go on
+		 * reading it, and drop what it does not want. */
+		f->broken = true;
+		f->n = 0;
+	}
+	if (f->ended && f->n == 0 && !f->closed) {
+		/* A far end that is gone needs no telling. */
+		(void)shutdown(fd, SHUT_WR);
+		f->closed = true;
+	}
+}
+
+/* The channel's far end closed altogether, not only its writing. */
+static bool
+hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+enum pair_state
+pair_step(struct pair *p)
+{
+	for (int i = 0; i < 2; i++) {
+		struct flow *f = &p->flow[i];
+
+		if (fill(f, p->side[i]) != 0)
+			return PAIR_BROKEN;
+		drain(f, p->side[1 - i]);
+	}
+	if (p->flow[1].broken)
+		return PAIR_BROKEN;
+	if (!p->flow[1].closed)
+		return PAIR_GOING;
+	if (p->flow[0].closed)
+		return PAIR_DONE;
+	return p->flow[0].broken || hung_up(p->side[1]) ? PAIR_ANSWERED
+							: PAIR_GOING;
+}
+
+uint32_t
+pair_events(const struct pair *p, int i)
+{
+	const struct flow *in = &p->flow[i], *out = &p->flow[1 - i];
+	uint32_t events = 0;
+
+	if (!in->ended && (in->n == 0 || in->start + in->n < FLOW_SIZE))
+		events |= EPOLLIN;
+	if (out->n > 0)
+		events |= EPOLLOUT;
+	return events;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The first conversation with the host.
+ * Trusts the host's words after checking their form.
+ * When patience ends the program ends, saying why.
+ */
+#include "guest-agent/session.h"
+
+#include "guest-agent/document.h"
+#include "guest-agent/keeper.h"
+#include "guest-agent/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define PAUSE 250 /* ms between attempts */
+
+static enum api_result
+fetch_document(const struct channel *c, struct json **out, struct api_why *why)
+{
+	enum api_result r = api_document(c, "/v1/environment", out, why);
+	const char *wrong;
+
+	if (r != API_OK || (wrong = document_check(*out)) == NULL)
+		return r;
+	snprintf(why->text, sizeof(why->text),
+	    "the host's environment document cannot be used: %s", wrong);
+	json_free(*out);
+	*out = NULL;
+	return API_REFUSED;
+}
+
+static enum api_result
+fetch_all(const struct channel *c, struct session *s, struct api_why *why)
+{
+	enum api_result r = API_OK;
+
+	if (s->document == NULL)
+		r = fetch_document(c, &s->document, why);
+	if (r == API_OK && s->root == NULL)
+		r = api_ca(c, &s->root, why);
+	/* Last, so that its life begins now. */
+	if (r == API_OK)
+		r = api_token(c, NULL, &s->token, why);
+	return r;
+}
+
+void
+session_fetch(
+    struct session *s, const struct channel *c, long long patience, int status)
+{
+	struct timespec pause = {.tv_nsec = PAUSE * 1000000L};
+	long long start = keeper_now();
+	struct api_why why = {0};
+	bool told = false;
+	enum api_result r;
+
+	*s = (struct session){0};
+	while ((r = fetch_all(c, s, &why)) == API_RETRY) {
+		if (patience >= 0 && keeper_now() - start >= patience)
+			break;
+		if (!told)
+			warn("%s; trying on", why.text);
+		told = true;
+		nanosleep(&pause, NULL);
+	}
+	if (r != API_OK)
+		die(status,
+		    "%s (next: on the host, `hatcheck status` and "
+		    "`hatcheck session list`)",
+		    why.text);
+}
+
+struct json *
+session_document(const struct channel *c)
+{
+	struct api_why why = {0};
+	struct json *doc = NULL;
+
+	if (fetch_document(c, &doc, &why) != API_OK)
+		die(EXIT_FAILED, "%s", why.text);
+	return doc;
+}
+
+void
+session_free(struct session *s)
+{
+	text_wipe(&s->token, sizeof(s->token));
+	free(s->root);
+	json_free(s->document);
+	*s = (struct session){0};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * All that a command needs, fetched from the host at the start.
+ */
+#ifndef GUEST_SESSION_H
+#define GUEST_SESSION_H
+
+#include "guest-agent/api.h"
+
+struct session {
+	struct api_token token;
+	char *root; /* PEM */
+	struct json *document;
+};
+
+/* Fetch everything; while the host is away, try again for patience ms (-1:
+ * for ever). Ends the program with status when it refuses or stays away. */
+void session_fetch(
+    struct session *s, const struct channel *c, long long patience, int status);
+/* The environment document alone, checked; else as above, with status 1. */
+struct json *session_document(const struct channel *c);
+void session_free(struct session *s);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The verbs. main.c's one table names them all.
+ */
+#ifndef GUEST_VERBS_H
+#define GUEST_VERBS_H
+
+#include "guest-agent/channel.h"
+
+#include <stdbool.h>
+
+#define SERVE_PORT 8377
+
+/* What was typed. */
+struct options {
+	struct channel channel;
+	const char *port;  /* --port */
+	const char *shell; /* --shell */
+	const char *out;   /* --out */
+	bool print_env;	   /* --print-env */
+	bool bundle;	   /* --bundle */
+	char **words;	   /* the rest, NULL-terminated */
+	int n_words;
+};
+
+/* Each answers the exit status. */
+int verb_serve(const struct options *o);
+int verb_run(const struct options *o);
+int verb_token(const struct options *o);
+int verb_env(const struct options *o);
+int verb_ca(const struct options *o);
+int verb_git_credential(const struct options *o);
+int verb_api_key(const struct options *o);
+int verb_status(const struct options *o);
+int verb_version(const struct options *o);
+
+#endif
