@@ -22,6 +22,9 @@ struct grant_host {
 	uint16_t port; /* 443 when not said */
 };
 
+/* Grants, credentials and presets are named alike. */
+bool grant_name_good(const char *name);
+
 /* "host[:port]" as bindings and grants write it; port 443 is left out. */
 MUST_USE int grant_host_parse(struct span text, struct grant_host *out);
 void grant_host_text(const struct grant_host *h, char out[static HOST_MAX + 6]);

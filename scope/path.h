@@ -2,12 +2,14 @@
 /*
  * Request targets and path patterns.
  *
- * A target in origin form is canonical, or refused with ERR_FORMAT: it
- * starts with "/", has no fragment, no byte outside RFC 3986 pchar, "/" and
- * "?", no "//", no "." or ".." segment, no ";", no backslash, valid
- * escapes only, none of which hides an unreserved character, "/", "\\",
- * ".", ";", "%" or NUL and control bytes, and decodes to UTF-8. At most
- * 32 KiB. Nothing is ever rewritten: what was checked is what is sent.
+ * A target in origin form is canonical, or refused with ERR_FORMAT. It has
+ * no byte outside RFC 3986 pchar, "/" and "?" (so no fragment, backslash,
+ * control or raw non-ASCII byte), valid escapes only, decodes to UTF-8, and
+ * is at most 32 KiB. Its path starts with "/" and has no "//", no "." or
+ * ".." segment, no ";", and no escape that hides an unreserved character,
+ * "/", "\\", ";", "%" or a control byte. In its query, which no path rule
+ * reads and whose names are compared as bytes, an escape may hide anything
+ * but NUL. Nothing is ever rewritten: what was checked is what is sent.
  *
  * A pattern is canonical in the same way, with "*" for one or more bytes
  * within one segment, and "**" as a whole segment for any number (also
@@ -28,6 +30,12 @@ struct target {
 
 /* in: the exact bytes of an origin-form target. The spans borrow. */
 MUST_USE int target_parse(struct span in, struct target *out);
+
+/* What a query, or a name in one, may be made of. */
+bool query_bytes_good(struct span query);
+/* Is every name in the query one of these n? An empty part ("&&"), and a
+ * ";", which some servers split at, count as a stranger. */
+bool query_within(struct span query, char *const *names, size_t n);
 
 MUST_USE int path_pattern_check(struct span pattern);
 bool path_pattern_match(struct span pattern, struct span path);

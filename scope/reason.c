@@ -5,9 +5,9 @@
 #include <string.h>
 
 static const struct reason_row rows[] = {
-#define X(symbol, word, status, proxy, what, hint)                             \
+#define X(symbol, word, status, proxy, what, hint) \
 	[REASON_##symbol] = {word, status, proxy, what, hint},
-	REASONS(X)
+    REASONS(X)
 #undef X
 };
 
