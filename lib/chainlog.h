@@ -5,7 +5,8 @@
  *
  *	{"seq":7,"prev":"<base64url>", ...the caller's fields...}\n
  *
- * The first line's prev is SHA-256 of the chain's name. A changed, removed,
+ * (its newline left out). The first line's prev is SHA-256 of the chain's
+ * name. A changed, removed,
  * reordered or inserted line breaks the chain at a named place. A cut tail
  * shows only against an anchored head.
  */
@@ -26,7 +27,8 @@ struct chainlog_head {
 	uint8_t hash[CHAINLOG_HASH];
 };
 
-/* Take over fd (O_RDWR|O_APPEND, a regular file) and find its head. A torn
+/* Take over fd (O_RDWR|O_APPEND, a regular file; closed on failure too) and
+ * find its head. A torn
  * last line (no newline: it was never acknowledged) is cut off. ERR_CRYPTO
  * when the last lines do not chain. */
 MUST_USE int chainlog_open(
@@ -35,8 +37,9 @@ void chainlog_free(struct chainlog *c);
 
 /* Append one line made of fields: a JSON object's inside, as
  * "\"event\":\"x\",\"n\":1", one line, no outer braces. One write(); when it
- * returns 0 the line survives kill -9. Any failure is final: every later
- * append fails with ERR_IO too. */
+ * returns 0 the line survives kill -9. A failed write is final: every later
+ * append fails with ERR_IO too. ERR_FORMAT, ERR_TOO_BIG: the fields break
+ * the rules above; nothing was written. */
 MUST_USE int chainlog_append(struct chainlog *c, struct span fields);
 /* fdatasync. Failure is final as well. */
 MUST_USE int chainlog_sync(struct chainlog *c);
@@ -53,8 +56,9 @@ MUST_USE int chainlog_verify(FILE *f, const char *name, chainlog_each *each,
     void *ctx, struct chainlog_head *head, uint64_t *line, char *why,
     size_t size);
 
-/* A JSON string literal with quotes: s escaped (non-ASCII and controls as
- * \u00XX per byte when s is not UTF-8), cut at max bytes of input. */
+/* A JSON string literal with quotes: everything but plain ASCII as \uXXXX
+ * (per byte when s is not UTF-8), cut at max bytes of input, never inside
+ * a character. */
 MUST_USE int chainlog_put_string(struct buf *b, struct span s, size_t max);
 
 #endif
