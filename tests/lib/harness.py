@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 ROOT = Path(__file__).resolve().parents[2]
 OUT = Path(os.environ.get("HATCHECK_OUT", ROOT / "out" / "release")).resolve()
 UID = 23456
+ROLES = ("vault", "minter", "dialer", "gate", "courier")
 
 
 def as_user(command, uid=UID):
@@ -54,7 +55,9 @@ class Failed(AssertionError):
 
 class House:
     def __init__(self, start=True, init=True, vault=("--vault",
-                 "sealed-file", "--key", "key-file")):
+                 "sealed-file", "--key", "key-file"), env=None,
+                 service=False):
+        self.service = service
         self.base = Path(tempfile.mkdtemp(prefix="hck-"))
         os.chmod(self.base, 0o755)
         self.bin = self.base / "bin"
@@ -65,23 +68,35 @@ class House:
         self.home.mkdir(mode=0o700)
         self.user_home = self.base / "user"
         self.user_home.mkdir(mode=0o700)
-        if os.getuid() == 0:
+        if os.getuid() == 0 and not service:
             os.chown(self.home, UID, UID)
             os.chown(self.user_home, UID, UID)
         self.env = {"PATH": f"{self.bin}:/usr/bin:/bin:/usr/sbin:/sbin",
                     "HOME": str(self.user_home), "LANG": "C.UTF-8",
-                    "TERM": "dumb"}
+                    "TERM": "dumb", **(env or {})}
         self.guests = []
+        if service:
+            self.add_role_users()
         if init:
             self.hatcheck("init", *vault)
         if start:
             self.start()
 
+    def as_owner(self, command):
+        """The system service runs as root, in a mount namespace whose
+        /etc/passwd knows the role users."""
+        if not self.service:
+            return as_user(command)
+        return ["unshare", "--mount", "--propagation", "private", "sh",
+                "-c", 'mount --bind "$1/passwd" /etc/passwd && mount --bind '
+                '"$1/group" /etc/group && shift && exec "$@"', "sh",
+                str(self.base), *command]
+
     # What a user types.
     def hatcheck(self, *words, stdin=b"", check=True, timeout=60, cwd="/",
                  env=None):
-        command = as_user([str(self.bin / "hatcheck"), "--home",
-                           str(self.home), *words])
+        command = self.as_owner([str(self.bin / "hatcheck"), "--home",
+                                 str(self.home), *words])
         done = subprocess.run(command, input=stdin, capture_output=True,
                               timeout=timeout, cwd=cwd,
                               env=dict(self.env, **(env or {})))
@@ -90,6 +105,17 @@ class House:
                          f"{done.returncode}\n{done.stdout.decode()}"
                          f"{done.stderr.decode()}\n{self.log_tail()}")
         return done
+
+    def add_role_users(self):
+        """The two files as systemd-sysusers would leave them."""
+        for name in ("passwd", "group"):
+            text = Path("/etc", name).read_text()
+            for i, role in enumerate(ROLES):
+                text += (f"_hatcheck-{role}:x:{940 + i}:{940 + i}::"
+                         "/nonexistent:/usr/sbin/nologin\n"
+                         if name == "passwd" else
+                         f"_hatcheck-{role}:x:{940 + i}:\n")
+            (self.base / name).write_text(text)
 
     def json(self, *words, **more):
         return json.loads(self.hatcheck("--json", *words, **more).stdout)
@@ -130,7 +156,7 @@ class House:
         return self.hatcheck("grant", "apply", str(path), check=check)
 
     def session(self, guest, *grants, ttl="1h"):
-        words = []
+        words = ["--uid", str(UID)] if self.service else []
         for g in grants:
             words += ["--grant", g]
         made = self.json("session", "create", "--name", guest, "--ttl", ttl,

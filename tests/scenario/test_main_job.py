@@ -128,7 +128,7 @@ def test_refusals():
         assert guest.reason(got) == word, (word, got)
         problem = json.loads(got[2])
         assert problem["status"] == got[0], got
-        assert problem["title"] and problem["detail"], problem
+        assert problem["title"] and problem["hint"], problem
         if got[1]:
             assert "application/problem+json" in got[1]["content-type"]
             assert word in got[1]["proxy-status"], got[1]
