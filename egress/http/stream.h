@@ -7,7 +7,7 @@
  * and takes what it can with stream_consume(). What is not taken stays,
  * and when the buffer is full nothing is read any more: that is all there
  * is to backpressure inwards. Outwards, stop writing when stream_queued()
- * is above STREAM_HIGH and go on at STREAM_DRAINED.
+ * is STREAM_HIGH or more, and go on at STREAM_DRAINED.
  *
  *	static void
  *	on_event(void *ctx, struct stream *s, enum stream_event e, int err)
@@ -17,7 +17,7 @@
  *	STREAM_EOF	the far end sends no more; err is ERR_TRUNCATED when
  *			TLS did not say so itself (no close_notify)
  *	STREAM_DRAINED	the queue fell to STREAM_LOW or less after it had
- *			been above STREAM_HIGH
+ *			been STREAM_HIGH or more
  *	STREAM_CLOSED	after stream_finish(): all was sent and the far end
  *			has it or had its time
  *	STREAM_BROKEN	err: ERR_UNAVAILABLE the far end is gone, ERR_CRYPTO
@@ -92,7 +92,7 @@ void stream_abort(struct stream *s);
 /* As stream_abort(), and free. NULL is fine. */
 void stream_free(struct stream *s);
 
-/* Both sides have said that no more comes. */
+/* STREAM_EOF has come, and our own end was sent. */
 bool stream_eof(const struct stream *s);
 int stream_fd(const struct stream *s); /* -1 after an abort */
 

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: bytes over a socket, plain or TLS, without blocking.
+ * Trusts: the kernel for who is at the far end; OpenSSL for TLS.
+ * At a bound: stops reading (input), ERR_TOO_BIG (output). */
+#include "egress/http/stream.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHUNK 16384
+
+struct stream {
+	struct ev_loop *loop;
+	struct ev_io readable, writable;
+	struct ev_timer flush; /* only ever fed: runs when a turn ends */
+	struct ev_timer patience;
+	int fd;
+	SSL *ssl;
+	BIO *from_net, *to_net; /* the SSL's, borrowed */
+	struct buf *in, *out;
+	stream_handler *handler;
+	void *ctx;
+	size_t thrown_away;
+	bool open;	/* plain, or handshake done */
+	bool net_eof;	/* the socket gave 0 */
+	bool in_eof;	/* STREAM_EOF was said */
+	bool shut;	/* nothing more may be written */
+	bool shut_done; /* and the far end has been told */
+	bool finishing, was_high, dead;
+	bool in_event, freed;
+};
+
+static void
+stop(struct stream *s)
+{
+	ev_io_stop(s->loop, &s->readable);
+	ev_io_stop(s->loop, &s->writable);
+	ev_timer_stop(s->loop, &s->patience);
+	ev_clear_pending(s->loop, &s->flush);
+}
+
+static void
+destroy(struct stream *s)
+{
+	SSL_free(s->ssl);
+	buf_free(s->in);
+	buf_free(s->out);
+	free(s);
+}
+
+/* False: the owner has freed it; touch nothing. */
+static bool
+emit(struct stream *s, enum stream_event event, int err)
+{
+	s->in_event = true;
+	s->handler(s->ctx, s, event, err);
+	s->in_event = false;
+	if (s->freed) {
+		destroy(s);
+		return false;
+	}
+	return !s->dead;
+}
+
+static void
+broken(struct stream *s, int err)
+{
+	if (s->dead)
+		return;
+	stop(s);
+	s->dead = true;
+	(void)emit(s, STREAM_BROKEN, err); /* nothing follows anyway */
+}
+
+static int
+net_error(void)
+{
+	return errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT ||
+		       errno == ENOTCONN
+		   ? ERR_UNAVAILABLE
+		   : ERR_IO;
+}
+
+/* ---------------------------------------------------------------- out */
+
+static int
+send_out(struct stream *s)
+{
+	while (buf_len(s->out) > 0) {
+		struct span o = buf_span(s->out);
+		ssize_t n = send(s->fd, o.p, o.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n > 0)
+			buf_consume(s->out, (size_t)n);
+		else if (n < 0 && errno == EAGAIN)
+			break;
+		else if (n == 0 || errno != EINTR)
+			return net_error();
+	}
+	return 0;
+}
+
+static void
+say_shut(struct stream *s)
+{
+	s->shut_done = true;
+	(void)shutdown(s->fd, SHUT_WR); /* a dead peer shows on reading */
+}
+
+static void
+push(struct stream *s)
+{
+	int r = send_out(s);
+
+	if (r != 0) {
+		broken(s, r);
+		return;
+	}
+	size_t left = buf_len(s->out);
+	if (left > 0)
+		ev_io_start(s->loop, &s->writable);
+	else
+		ev_io_stop(s->loop, &s->writable);
+	if (left == 0 && s->shut && !s->shut_done)
+		say_shut(s);
+	if (s->was_high && left <= STREAM_LOW) {
+		s->was_high = false;
+		if (!s->finishing)
+			(void)emit(s, STREAM_DRAINED, 0); /* last act */
+	}
+}
+
+static void
+on_flush(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct stream *s = w->data;
+
+	(void)loop;
+	(void)events;
+	if (!s->dead && !ev_is_active(&s->writable))
+		push(s);
+}
+
+static void
+on_writable(struct ev_loop *loop, struct ev_io *w, int events)
+{
+	(void)loop;
+	(void)events;
+	push(w->data);
+}
+
+static void
+flush_later(struct stream *s)
+{
+	if (buf_len(s->out) >= STREAM_HIGH)
+		s->was_high = true;
+	ev_feed_event(s->loop, &s->flush, EV_TIMER);
+}
+
+/* What OpenSSL wants sent. */
+static int
+drain_tls(struct stream *s)
+{
+	int n, r;
+	uint8_t *p;
+
+	while ((n = (int)BIO_ctrl_pending(s->to_net)) > 0) {
+		n = n < CHUNK ? n : CHUNK;
+		if ((r = buf_reserve(s->out, (size_t)n, &p)) != 0)
+			return r;
+		if ((n = BIO_read(s->to_net, p, n)) <= 0)
+			return ERR_NOMEM;
+		buf_claim(s->out, (size_t)n);
+		flush_later(s);
+	}
+	return 0;
+}
+
+static int
+write_tls(struct stream *s, struct span b)
+{
+	int r;
+
+	while (b.n > 0) {
+		int n = b.n < CHUNK ? (int)b.n : CHUNK;
+
+		ERR_clear_error();
+		if (SSL_write(s->ssl, b.p, n) != n)
+			return ERR_CRYPTO;
+		if ((r = drain_tls(s)) != 0)
+			return r;
+		b = span_from(b, (size_t)n);
+	}
+	return 0;
+}
+
+int
+stream_write(struct stream *s, struct span bytes)
+{
+	int r;
+
+	if (s->dead || s->shut || !s->open)
+		return ERR_SEQUENCE;
+	if (bytes.n > buf_room(s->out))
+		return ERR_TOO_BIG;
+	if (s->ssl != NULL)
+		return write_tls(s, bytes);
+	if ((r = buf_put_span(s->out, bytes)) == 0)
+		flush_later(s);
+	return r;
+}
+
+int
+stream_write_buf(struct stream *s, struct buf *b)
+{
+	int r = stream_write(s, buf_span(b));
+
+	buf_reset(b);
+	return r;
+}
+
+size_t
+stream_queued(const struct stream *s)
+{
+	return buf_len(s->out);
+}
+
+/* ----------------------------------------------------------------- in */
+
+/* The peer has closed both ways: nobody will read an answer. */
+static bool
+hung_up(const struct stream *s)
+{
+	struct pollfd p = {.fd = s->fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void
+end_of_input(struct stream *s, int err)
+{
+	ev_io_stop(s->loop, &s->readable);
+	if (s->in_eof)
+		return;
+	s->in_eof = true;
+	if (hung_up(s))
+		broken(s, ERR_UNAVAILABLE);
+	else
+		(void)emit(s, STREAM_EOF, err); /* last act */
+}
+
+/* Read from the socket: more than 0, 0 at its end, or an err (ERR_TRUNCATED:
+ * nothing there now). */
+static int
+receive(struct stream *s, uint8_t *p, size_t n)
+{
+	ssize_t got = recv(s->fd, p, n, MSG_DONTWAIT);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return ERR_TRUNCATED;
+	if (got < 0)
+		return net_error();
+	s->net_eof |= got == 0;
+	return (int)got;
+}
+
+static void
+read_plain(struct stream *s)
+{
+	size_t want = buf_room(s->in);
+	uint8_t *p;
+	int n;
+
+	if (want == 0) {
+		ev_io_stop(s->loop, &s->readable);
+		return;
+	}
+	want = want < CHUNK ? want : CHUNK;
+	if (buf_reserve(s->in, want, &p) != 0) {
+		broken(s, ERR_NOMEM);
+		return;
+	}
+	n = receive(s, p, want);
+	if (n == 0) {
+		end_of_input(s, 0);
+	} else if (n > 0) {
+		buf_claim(s->in, (size_t)n);
+		(void)emit(s, STREAM_INPUT, 0); /* last act */
+	} else if (n != ERR_TRUNCATED) {
+		broken(s, n);
+	}
+}
+
+static void
+tls_failed(struct stream *s)
+{
+	(void)drain_tls(s); /* the alert, if it can go out */
+	(void)send_out(s);
+	broken(s, ERR_CRYPTO);
+}
+
+/* False: stop, the stream may be gone. */
+static bool
+shake_hands(struct stream *s)
+{
+	ERR_clear_error();
+	int r = SSL_do_handshake(s->ssl);
+	int e = r == 1 ? 0 : SSL_get_error(s->ssl, r);
+
+	if (e != 0 && e != SSL_ERROR_WANT_READ) {
+		tls_failed(s);
+		return false;
+	}
+	if (drain_tls(s) != 0) {
+		broken(s, ERR_NOMEM);
+		return false;
+	}
+	if (e != 0) {
+		if (s->net_eof)
+			broken(s, ERR_UNAVAILABLE);
+		return false;
+	}
+	s->open = true;
+	return emit(s, STREAM_OPEN, 0);
+}
+
+/* Decrypt what fits: 1 more may come, 0 all there was, 2 clean end, or an
+ * err. */
+static int
+decrypt(struct stream *s, bool *got)
+{
+	uint8_t *p;
+	int r;
+
+	for (;;) {
+		size_t room = buf_room(s->in);
+		if (room == 0)
+			return 1;
+		if ((r = buf_reserve(s->in, room, &p)) != 0)
+			return r;
+		ERR_clear_error();
+		int n = SSL_read(s->ssl, p, (int)room);
+		int e = n > 0 ? 0 : SSL_get_error(s->ssl, n);
+		if (n > 0) {
+			buf_claim(s->in, (size_t)n);
+			*got = true;
+		} else if (e == SSL_ERROR_WANT_READ) {
+			return 0;
+		} else {
+			return e == SSL_ERROR_ZERO_RETURN ? 2 : ERR_CRYPTO;
+		}
+	}
+}
+
+/* Take what OpenSSL has as far as there is room. */
+static void
+pump_tls(struct stream *s)
+{
+	bool got = false;
+
+	if (!s->open && !shake_hands(s))
+		return;
+	int r = decrypt(s, &got);
+	if (r < 0) {
+		tls_failed(s);
+		return;
+	}
+	if (drain_tls(s) != 0) {
+		broken(s, ERR_NOMEM);
+		return;
+	}
+	if (got && !emit(s, STREAM_INPUT, 0))
+		return;
+	if (s->finishing)
+		return;
+	if (r == 2)
+		end_of_input(s, 0);
+	else if (r == 0 && s->net_eof)
+		end_of_input(s, ERR_TRUNCATED);
+	else if (r == 1 && buf_room(s->in) == 0)
+		ev_io_stop(s->loop, &s->readable);
+	else if (r == 1)
+		ev_feed_event(s->loop, &s->readable, EV_CUSTOM);
+}
+
+static void
+read_tls(struct stream *s)
+{
+	uint8_t raw[CHUNK];
+
+	if (buf_room(s->in) == 0) {
+		ev_io_stop(s->loop, &s->readable);
+		return;
+	}
+	int n = receive(s, raw, sizeof(raw));
+	if (n == ERR_TRUNCATED)
+		return;
+	if (n < 0) {
+		broken(s, n);
+		return;
+	}
+	if (n == 0)
+		ev_io_stop(s->loop, &s->readable);
+	if (n > 0 && BIO_write(s->from_net, raw, n) != n) {
+		broken(s, ERR_NOMEM);
+		return;
+	}
+	pump_tls(s);
+}
+
+static void
+closed(struct stream *s)
+{
+	stop(s);
+	s->dead = true;
+	(void)emit(s, STREAM_CLOSED, 0); /* last act */
+}
+
+static void
+throw_away(struct stream *s)
+{
+	uint8_t raw[CHUNK];
+	int n = receive(s, raw, sizeof(raw));
+
+	if (n == ERR_TRUNCATED)
+		return;
+	if (n > 0)
+		s->thrown_away += (size_t)n;
+	if (n < 0)
+		broken(s, n);
+	else if (n == 0 && !s->shut_done)
+		ev_io_stop(s->loop, &s->readable); /* still sending */
+	else if (n == 0 || s->thrown_away > STREAM_FINISH_BYTES)
+		closed(s);
+}
+
+static void
+on_readable(struct ev_loop *loop, struct ev_io *w, int events)
+{
+	struct stream *s = w->data;
+
+	(void)loop;
+	if (s->dead)
+		return;
+	if (s->finishing)
+		throw_away(s);
+	else if (s->ssl == NULL)
+		read_plain(s);
+	else if ((events & EV_READ) != 0)
+		read_tls(s);
+	else
+		pump_tls(s);
+}
+
+static void
+on_patience(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	closed(w->data);
+}
+
+struct span
+stream_input(const struct stream *s)
+{
+	return buf_span(s->in);
+}
+
+void
+stream_consume(struct stream *s, size_t n)
+{
+	buf_wipe((uint8_t *)(uintptr_t)buf_span(s->in).p, n);
+	buf_consume(s->in, n);
+	if (n == 0 || s->dead || s->finishing || s->in_eof)
+		return;
+	if (!s->net_eof)
+		ev_io_start(s->loop, &s->readable);
+	if (s->ssl != NULL && (BIO_ctrl_pending(s->from_net) > 0 ||
+				  SSL_pending(s->ssl) > 0 || s->net_eof))
+		ev_feed_event(s->loop, &s->readable, EV_CUSTOM);
+}
+
+/* --------------------------------------------------------- life and end */
+
+int
+stream_new(struct ev_loop *loop, int fd, stream_handler *handler, void *ctx,
+    struct stream **out)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+
+	if (s == NULL) {
+		close(fd);
+		return ERR_NOMEM;
+	}
+	*s = (struct stream){.loop = loop,
+	    .fd = fd,
+	    .handler = handler,
+	    .ctx = ctx,
+	    .open = true,
+	    .in = buf_new(STREAM_INPUT_MAX),
+	    .out = buf_new(STREAM_QUEUE_MAX)};
+	ev_io_init(&s->readable, on_readable, fd, EV_READ);
+	ev_io_init(&s->writable, on_writable, fd, EV_WRITE);
+	ev_timer_init(&s->flush, on_flush, 0., 0.);
+	ev_set_priority(&s->flush, EV_MINPRI);
+	ev_timer_init(&s->patience, on_patience, STREAM_FINISH_S, 0.);
+	s->readable.data = s;
+	s->writable.data = s;
+	s->flush.data = s;
+	s->patience.data = s;
+	if (s->in == NULL || s->out == NULL) {
+		stream_free(s);
+		return ERR_NOMEM;
+	}
+	ev_io_start(loop, &s->readable);
+	*out = s;
+	return 0;
+}
+
+int
+stream_start_tls(struct stream *s, SSL *ssl)
+{
+	struct span early = buf_span(s->in);
+	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+
+	if (s->dead || s->ssl != NULL || in == NULL || out == NULL ||
+	    (early.n > 0 &&
+		BIO_write(in, early.p, (int)early.n) != (int)early.n)) {
+		BIO_free(in);
+		BIO_free(out);
+		SSL_free(ssl);
+		return ERR_NOMEM;
+	}
+	/* An empty BIO means "not yet", never "end". */
+	BIO_set_mem_eof_return(in, -1);
+	BIO_set_mem_eof_return(out, -1);
+	SSL_set_bio(ssl, in, out);
+	s->ssl = ssl;
+	s->from_net = in;
+	s->to_net = out;
+	s->open = false;
+	buf_reset(s->in);
+	if (!s->net_eof)
+		ev_io_start(s->loop, &s->readable);
+	ev_feed_event(s->loop, &s->readable, EV_CUSTOM);
+	return 0;
+}
+
+SSL *
+stream_ssl(struct stream *s)
+{
+	return s->ssl;
+}
+
+void
+stream_shutdown(struct stream *s)
+{
+	if (s->dead || s->shut)
+		return;
+	if (s->ssl != NULL && s->open) {
+		ERR_clear_error();
+		(void)SSL_shutdown(s->ssl); /* close_notify, best effort */
+		(void)drain_tls(s);
+	}
+	s->shut = true;
+	ev_feed_event(s->loop, &s->flush, EV_TIMER);
+}
+
+void
+stream_finish(struct stream *s)
+{
+	if (s->dead || s->finishing)
+		return;
+	stream_shutdown(s);
+	s->finishing = true;
+	buf_reset(s->in);
+	ev_timer_start(s->loop, &s->patience);
+	ev_io_start(s->loop, &s->readable);
+}
+
+void
+stream_abort(struct stream *s)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	stop(s);
+	s->dead = true;
+	if (s->out != NULL)
+		buf_reset(s->out);
+	if (s->fd < 0)
+		return;
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(s->fd);
+	s->fd = -1;
+}
+
+void
+stream_free(struct stream *s)
+{
+	if (s == NULL)
+		return;
+	stream_abort(s);
+	if (s->in_event)
+		s->freed = true;
+	else
+		destroy(s);
+}
+
+bool
+stream_eof(const struct stream *s)
+{
+	return s->in_eof && s->shut_done;
+}
+
+int
+stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
