@@ -247,7 +247,8 @@ end_of_input(struct stream *s, int err)
 	if (s->in_eof)
 		return;
 	s->in_eof = true;
-	if (hung_up(s))
+	/* Once we have shut our own side, HUP only says that both have. */
+	if (!s->shut_done && hung_up(s))
 		broken(s, ERR_UNAVAILABLE);
 	else
 		(void)emit(s, STREAM_EOF, err); /* last act */
