@@ -48,7 +48,7 @@ MUST_USE int jwt_sign(const struct jwt_claims *c, const struct signing *keys,
 /* Checks happen in this order; the first that fails is the result. */
 enum jwt_result {
 	JWT_GOOD = 0,
-	JWT_MALFORMED, /* size, parts, base64url, JSON */
+	JWT_MALFORMED, /* size, parts, base64url, JSON; or out of memory */
 	JWT_HEADER,    /* typ, alg, or a header member we do not know */
 	JWT_KEY,       /* no key has that kid */
 	JWT_SIGNATURE,
@@ -58,8 +58,7 @@ enum jwt_result {
 	JWT_LIFETIME, /* exp - iat not in 1..JWT_LIFE_MAX */
 	JWT_NOT_YET,  /* iat more than JWT_SKEW in the future */
 	JWT_EXPIRED,  /* now >= exp */
-	JWT_CHANNEL,  /* minted for another channel */
-	JWT_NO_MEMORY
+	JWT_CHANNEL   /* minted for another channel */
 };
 /* "expired", "channel", ...: a stable word for logs. */
 const char *jwt_result_text(enum jwt_result r);
