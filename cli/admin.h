@@ -15,7 +15,7 @@
  * CLI_NOT_RUNNING when nobody answers at the socket, else by the problem
  * document's status: 403 DENIED, 404 NOT_FOUND, 423 LOCKED. */
 int admin_call(struct cli *cli, const char *name, json_t *in, json_t **out,
-    struct cli_error *e) __attribute__((warn_unused_result));
+    struct cli_error *e);
 
 /* The pure part: a whole response as read until the end of the stream.
  * *body borrows from in. */

@@ -27,14 +27,13 @@
 /* The preset as JSON, checked: {"preset","title","credential":{metadata
  * without name},"test":{"method","host","path"},"scopes":[{"name","title",
  * "default","grants":[grant...]}]}. New reference. */
-int preset_load(const struct cli *cli, const char *name, json_t **out,
-    struct cli_error *e) __attribute__((warn_unused_result));
+int preset_load(
+    const struct cli *cli, const char *name, json_t **out, struct cli_error *e);
 /* The names of all presets, sorted: array of strings. */
-int preset_names(const struct cli *cli, json_t **out, struct cli_error *e)
-    __attribute__((warn_unused_result));
+int preset_names(const struct cli *cli, json_t **out, struct cli_error *e);
 /* One file's text, pure. */
-int preset_parse(struct span text, const char *path, json_t **out,
-    struct cli_error *e) __attribute__((warn_unused_result));
+int preset_parse(
+    struct span text, const char *path, json_t **out, struct cli_error *e);
 
 /*
  * For `run --preset WORD`: the grants (JSON array, new reference) of
@@ -43,6 +42,6 @@ int preset_parse(struct span text, const char *path, json_t **out,
  * vault that was stored with this preset.
  */
 int preset_grants(struct cli *cli, const char *word, const char *credential,
-    json_t **out, struct cli_error *e) __attribute__((warn_unused_result));
+    json_t **out, struct cli_error *e);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "cli/verb.h"
 
-extern const struct option run_options[];
+extern const struct verb_option run_options[];
 
 /* The command's exit status (128 + N when signal N ended it), or
  * CLI_RUN_FAILED, _CANNOT, _MISSING. */

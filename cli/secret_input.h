@@ -19,12 +19,12 @@ struct secret_input {
 /* Terminal when stdin is one and no file was named. One trailing newline is
  * cut from a pipe or a terminal, none from a file; anything else is kept,
  * NUL included. */
-int secret_read(const struct secret_input *in, struct keep **out,
-    struct cli_error *e) __attribute__((warn_unused_result));
+int secret_read(
+    const struct secret_input *in, struct keep **out, struct cli_error *e);
 
 /* The same from an open fd: all of it, at most KEEP_MAX. */
-int secret_read_fd(int fd, bool cut_newline, struct keep **out,
-    struct cli_error *e) __attribute__((warn_unused_result));
+int secret_read_fd(
+    int fd, bool cut_newline, struct keep **out, struct cli_error *e);
 
 /* Does this argument look like a key (known prefixes, or long and random)?
  * Arguments are visible to every process of the machine. */

@@ -13,7 +13,6 @@
  * reference (out may be NULL). what: the act, for messages. Returns 0 or
  * e->code. */
 int vault_call(struct cli *cli, const char *verb, const char *what, json_t *in,
-    const struct keep *secret, json_t **out, struct cli_error *e)
-    __attribute__((warn_unused_result));
+    const struct keep *secret, json_t **out, struct cli_error *e);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define ARGS_MAX 512 /* options given in one call */
 
-struct option {
+struct verb_option {
 	const char *name;  /* "host": --host VALUE or --host=VALUE */
 	const char *value; /* "HOST", or NULL for a flag */
 	char letter;	   /* 'n': -n VALUE too, or 0 */
@@ -24,20 +24,20 @@ struct args {
 	const char **words; /* without the verb's own; NULL-terminated */
 	size_t n_words;
 	struct {
-		const struct option *option;
+		const struct verb_option *option;
 		const char *value;
 	} given[ARGS_MAX];
 	size_t n_given;
 };
 
 struct verb {
-	const char *path;	      /* "credential add" */
-	const char *arguments;	      /* "NAME", "METHOD URL", "[SESSION]",
-				       * "-- COMMAND [ARG]..." (options end at the
-				       * first word or at "--"), or "" */
-	const char *help;	      /* one line */
-	const struct option *options; /* ends with name NULL; or NULL */
-	const char *more;	      /* further lines for --help, or NULL */
+	const char *path;		   /* "credential add" */
+	const char *arguments;		   /* "NAME", "METHOD URL", "[SESSION]",
+					    * "-- COMMAND [ARG]..." (options end at the
+					    * first word or at "--"), or "" */
+	const char *help;		   /* one line */
+	const struct verb_option *options; /* ends with name NULL; or NULL */
+	const char *more; /* further lines for --help, or NULL */
 	int (*run)(struct cli *cli, const struct args *args);
 	/* For completion: what the first word names ("credential", "grant",
 	 * "session", "preset", "file"), or NULL. */
@@ -48,7 +48,7 @@ struct verb {
 extern const struct verb verbs[];
 
 /* --home and --json, understood everywhere. */
-extern const struct option verb_globals[];
+extern const struct verb_option verb_globals[];
 
 bool args_has(const struct args *a, const char *option);
 /* The last value given, or NULL. */

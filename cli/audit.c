@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: reading the audit log. Trusts: nothing in it. At a bound: a
+ * directory of more than 4096 files is shown in part, and said so. */
+#include "cli/verbs.h"
+
+#include "cli/tail.h"
+#include "cli/text.h"
+#include "minter/audit_verify.h"
+#include "scope/grant_json.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FILES_MAX 4096
+#define NAP_NS (250 * 1000000)
+
+/* --- tail ------------------------------------------------------------- */
+
+/* Lines of all files, to be shown in the order of their time. */
+struct entry {
+	int64_t time;
+	size_t order; /* of reading, for equal times */
+	json_t *line;
+};
+
+struct view {
+	struct cli *cli;
+	const char *session; /* only this chain, or NULL */
+	DIR *dir;
+	struct {
+		char name[NAME_MAX + 1];
+		struct tail *tail;
+	} * files;
+	size_t n_files, lines;
+	struct entry *entries;
+	size_t n_entries;
+	const char *chain; /* whose lines are being read */
+};
+
+static int64_t
+time_of(const json_t *line)
+{
+	const json_t *t = json_object_get(line, "time");
+
+	return json_is_number(t) ? (int64_t)json_number_value(t) : 0;
+}
+
+static int
+take_line(void *ctx, struct span text)
+{
+	struct view *v = ctx;
+	json_t *line = json_strict(text);
+	struct entry *grown;
+
+	if (line == NULL) /* verify will say more */
+		line = json_pack("{s:s}", "event", "unreadable");
+	grown = reallocarray(v->entries, v->n_entries + 1, sizeof(*grown));
+	if (line == NULL || grown == NULL) {
+		json_decref(line);
+		return ERR_NOMEM;
+	}
+	v->entries = grown;
+	if (json_object_get(line, "session") == NULL)
+		(void)json_object_set_new(
+		    line, "session", json_string(v->chain)); /* for show */
+	grown[v->n_entries] = (struct entry){
+	    .time = time_of(line), .order = v->n_entries, .line = line};
+	v->n_entries++;
+	return 0;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return x->order < y->order ? -1 : 1;
+}
+
+static bool
+wanted(const struct view *v, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n < 7 || strcmp(name + n - 6, ".jsonl") != 0)
+		return false;
+	for (size_t i = 0; i < v->n_files; i++) {
+		if (strcmp(v->files[i].name, name) == 0)
+			return false; /* open already */
+	}
+	return v->session == NULL || (strlen(v->session) == n - 6 &&
+					 strncmp(v->session, name, n - 6) == 0);
+}
+
+/* Open what is new in the directory, at its last lines. */
+static int
+open_files(struct view *v, size_t lines)
+{
+	struct dirent *d;
+
+	rewinddir(v->dir);
+	while ((d = readdir(v->dir)) != NULL && v->n_files < FILES_MAX) {
+		struct tail *t;
+		if (!wanted(v, d->d_name))
+			continue;
+		int r = tail_open(dirfd(v->dir), d->d_name, lines, &t);
+		if (r == ERR_NOT_FOUND || r == ERR_FORMAT)
+			continue;
+		if (r != 0)
+			return r;
+		(void)snprintf(v->files[v->n_files].name,
+		    sizeof(v->files[0].name), "%s", d->d_name);
+		v->files[v->n_files++].tail = t;
+	}
+	return 0;
+}
+
+static int
+read_files(struct view *v)
+{
+	char chain[NAME_MAX + 1];
+	int r = 0;
+
+	for (size_t i = 0; i < v->n_files && r == 0; i++) {
+		(void)snprintf(chain, sizeof(chain), "%s", v->files[i].name);
+		chain[strlen(chain) - 6] = '\0';
+		v->chain = chain;
+		r = tail_read(v->files[i].tail, take_line, v);
+	}
+	return r;
+}
+
+/* What is known of a line, in the order in which people read it. */
+static int
+print_entry(const struct view *v, const json_t *line)
+{
+	static const char *const keys[] = {"session", "event", "decision",
+	    "reason", "method", "host", "path", "grant", "credential", "status",
+	    "how", "jti", "guest", "what"};
+	char when[32] = "-", shown[1024];
+	time_t t = (time_t)time_of(line);
+	struct tm tm;
+
+	if (v->cli->json)
+		return cli_print_json(line);
+	if (t > 0 && localtime_r(&t, &tm) != NULL)
+		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	if (printf("%s", when) < 0)
+		return CLI_FAILED;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const json_t *j = json_object_get(line, keys[i]);
+		if (json_is_string(j)) {
+			text_escape(span_of(json_string_value(j),
+					json_string_length(j)),
+			    false, shown, sizeof(shown));
+			printf(i < 2 ? " %s%s" : " %s=%s", i < 2 ? "" : keys[i],
+			    shown);
+		} else if (json_is_integer(j)) {
+			printf(" %s=%lld", keys[i],
+			    (long long)json_integer_value(j));
+		}
+	}
+	return putchar('\n') == EOF ? CLI_FAILED : CLI_OK;
+}
+
+/* Show the last most entries, forget all. */
+static int
+flush_entries(struct view *v, size_t most)
+{
+	size_t from = v->n_entries > most ? v->n_entries - most : 0;
+	int r = 0;
+
+	if (v->n_entries > 0)
+		qsort(v->entries, v->n_entries, sizeof(*v->entries), by_time);
+	for (size_t i = 0; i < v->n_entries; i++) {
+		if (i >= from && r == 0)
+			r = print_entry(v, v->entries[i].line);
+		json_decref(v->entries[i].line);
+	}
+	free(v->entries);
+	v->entries = NULL;
+	v->n_entries = 0;
+	return fflush(stdout) == 0 ? r : CLI_FAILED;
+}
+
+static void
+view_free(struct view *v)
+{
+	for (size_t i = 0; i < v->n_files; i++)
+		tail_free(v->files[i].tail);
+	free(v->files);
+	if (v->dir != NULL)
+		closedir(v->dir);
+}
+
+static int
+audit_dir(struct cli *cli, char out[static PATH_MAX], struct cli_error *e)
+{
+	int r = paths_join(cli->paths.log, "audit", out);
+
+	return r == 0 ? 0 : cli_error_from(e, r, "find the audit log", NULL);
+}
+
+int
+audit_tail_run(struct cli *cli, const struct args *a)
+{
+	struct timespec nap = {.tv_nsec = NAP_NS};
+	struct view v = {.cli = cli, .session = args_value(a, "session")};
+	struct cli_error e = {0};
+	char path[PATH_MAX];
+	uint64_t n;
+	int r;
+
+	if (args_number(a, "lines", 100000, 20, &n, &e) != 0 ||
+	    audit_dir(cli, path, &e) != 0)
+		return cli_report(cli, &e);
+	v.files = calloc(FILES_MAX, sizeof(*v.files));
+	v.dir = opendir(path);
+	if (v.dir == NULL || v.files == NULL) {
+		view_free(&v);
+		(void)cli_error(&e, CLI_NOT_FOUND, "read the audit log",
+		    "hatcheck init", "%s: %s", path, strerror(errno));
+		return cli_report(cli, &e);
+	}
+	r = open_files(&v, n);
+	if (r == 0)
+		r = read_files(&v);
+	int shown = flush_entries(&v, n);
+	while (r == 0 && shown == 0 && args_has(a, "follow")) {
+		(void)nanosleep(&nap, NULL); /* shorter is fine */
+		if ((r = open_files(&v, SIZE_MAX)) == 0)
+			r = read_files(&v);
+		shown = flush_entries(&v, SIZE_MAX);
+	}
+	view_free(&v);
+	if (r == 0)
+		return shown;
+	(void)cli_error_from(&e, r, "read the audit log", "hatcheck doctor");
+	return cli_report(cli, &e);
+}
+
+/* --- verify ----------------------------------------------------------- */
+
+struct findings {
+	struct cli *cli;
+	json_t *list;
+};
+
+static void
+on_finding(void *ctx, enum audit_note kind, const char *file, uint64_t line,
+    const char *text)
+{
+	static const char *const words[] = {
+	    [AUDIT_GOOD] = "good",
+	    [AUDIT_WARNING] = "warning",
+	    [AUDIT_BAD] = "bad",
+	};
+	struct findings *f = ctx;
+	char name[512];
+
+	text_escape(span_str(file), false, name, sizeof(name));
+	if (f->cli->json)
+		(void)json_array_append_new(f->list,
+		    json_pack("{s:s, s:s, s:I, s:s}", "kind", words[kind],
+			"file", name, "line", (json_int_t)line, "text", text));
+	else if (line != 0)
+		printf("%-7s %s:%llu: %s\n", words[kind], name,
+		    (unsigned long long)line, text);
+	else
+		printf("%-7s %s: %s\n", words[kind], name, text);
+}
+
+static int
+say_report(struct findings *f, const struct audit_report *r, bool good)
+{
+	json_t *j;
+
+	if (!f->cli->json) {
+		printf("%s: %llu lines in %llu files, %llu anchors; "
+		       "%llu lines after the last anchors\n",
+		    good ? "good" : "BAD", (unsigned long long)r->lines,
+		    (unsigned long long)r->files,
+		    (unsigned long long)r->anchors,
+		    (unsigned long long)r->unanchored);
+		return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+	}
+	j = json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:O}", "good", good,
+	    "files", (json_int_t)r->files, "lines", (json_int_t)r->lines,
+	    "anchors", (json_int_t)r->anchors, "unanchored",
+	    (json_int_t)r->unanchored, "bad", (json_int_t)r->bad, "findings",
+	    f->list);
+	int code = j == NULL ? CLI_FAILED : cli_print_json(j);
+	json_decref(j);
+	return code;
+}
+
+int
+audit_verify_run(struct cli *cli, const struct args *a)
+{
+	struct findings f = {.cli = cli, .list = json_array()};
+	struct audit_report report = {0};
+	struct cli_error e = {0};
+	char path[PATH_MAX];
+	int r, code;
+
+	if (audit_dir(cli, path, &e) != 0)
+		return cli_report(cli, &e);
+	r = audit_verify(
+	    a->n_words > 0 ? a->words[0] : path, NULL, on_finding, &f, &report);
+	if (r != 0 && r != ERR_CRYPTO) {
+		(void)cli_error(&e,
+		    r == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED,
+		    "verify the audit log", "hatcheck doctor", "%s: %s",
+		    a->n_words > 0 ? a->words[0] : path, err_text(r));
+		json_decref(f.list);
+		return cli_report(cli, &e);
+	}
+	code = say_report(&f, &report, r == 0);
+	json_decref(f.list);
+	return code != 0 ? code : r == 0 ? CLI_OK : CLI_CHECK_FAILED;
+}

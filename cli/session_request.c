@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: asking for a session. Trusts: nothing; the minter checks all of
+ * it. At a bound: refuses. */
+#include "cli/session_request.h"
+
+#include "cli/preset.h"
+#include "scope/grant_json.h"
+#include "scope/grant_text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WHAT "ask for a session"
+
+/* One --allow as a grant named allow-N. */
+static int
+allow_grant(const char *text, size_t n, const char *credential, json_t **out,
+    struct cli_error *e)
+{
+	char why[512] = "";
+	struct grant g;
+
+	grant_init(&g);
+#if __has_include("scope/grant_text.c")
+	int r = grant_from_text(span_str(text), &g, why, sizeof(why));
+#else
+	int r = ERR_UNAVAILABLE;
+#endif
+	if (r != 0)
+		return cli_error(e, CLI_USAGE, "--allow",
+		    "as 'GET,HEAD api.github.com/repos/**'", "%s: %s", text,
+		    why[0] == '\0' ? err_text(r) : why);
+	(void)snprintf(g.name, sizeof(g.name), "allow-%zu", n + 1);
+	if (credential != NULL &&
+	    (r = span_copy(span_str(credential), g.credential,
+		 sizeof(g.credential))) != 0) {
+		(void)cli_error(
+		    e, CLI_USAGE, "--credential", NULL, "%s", err_text(r));
+	} else if ((*out = grant_to_json(&g)) == NULL) {
+		(void)cli_error_from(e, ERR_NOMEM, WHAT, NULL);
+	}
+	grant_free(&g);
+	return e->code;
+}
+
+static int
+add_details(
+    struct cli *cli, const struct args *a, json_t *details, struct cli_error *e)
+{
+	const char *credential = args_value(a, "credential"), *word;
+	json_t *more;
+
+	for (size_t i = 0; (word = args_nth(a, "preset", i)) != NULL; i++) {
+		if (preset_grants(cli, word, credential, &more, e) != 0)
+			return e->code;
+		int r = json_array_extend(details, more);
+		json_decref(more);
+		if (r != 0)
+			return cli_error_from(e, ERR_NOMEM, WHAT, NULL);
+	}
+	for (size_t i = 0; (word = args_nth(a, "allow", i)) != NULL; i++) {
+		if (allow_grant(word, i, credential, &more, e) != 0)
+			return e->code;
+		if (json_array_append_new(details, more) != 0)
+			return cli_error_from(e, ERR_NOMEM, WHAT, NULL);
+	}
+	return 0;
+}
+
+static int
+add_names(const struct args *a, json_t *names, struct cli_error *e)
+{
+	const char *word;
+
+	for (size_t i = 0; (word = args_nth(a, "grant", i)) != NULL; i++) {
+		if (json_array_append_new(names, json_string(word)) != 0)
+			return cli_error(
+			    e, CLI_USAGE, "--grant", NULL, "not UTF-8");
+	}
+	return 0;
+}
+
+/* The directory is the daemon's to open: it must be absolute. */
+static int
+channel(const struct args *a, json_t **out, struct cli_error *e)
+{
+	const char *dir = args_value(a, "dir");
+	char absolute[PATH_MAX] = "";
+	uint64_t uid;
+
+	if (dir != NULL && realpath(dir, absolute) == NULL)
+		return cli_error(e, CLI_NOT_FOUND, "--dir", "mkdir it first",
+		    "%s is no directory that can be reached", dir);
+	if (args_number(a, "uid", UINT32_MAX - 1, geteuid(), &uid, e) != 0)
+		return e->code;
+	*out = json_pack("{s:s, s:s, s:I}", "type", "unix", "dir", absolute,
+	    "uid", (json_int_t)uid);
+	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
+}
+
+static int
+lifetime(const struct args *a, uint64_t *ttl, struct cli_error *e)
+{
+	const char *text = args_value(a, "ttl");
+
+	*ttl = SESSION_TTL_DEFAULT;
+#if __has_include("scope/grant_text.c")
+	if (text == NULL || grant_time_from_text(span_str(text), ttl) == 0)
+		return 0;
+#else
+	if (text == NULL)
+		return 0;
+#endif
+	return cli_error(
+	    e, CLI_USAGE, "--ttl", "as 30m, 8h or 7d", "%s is no time", text);
+}
+
+int
+session_request(
+    struct cli *cli, const struct args *a, json_t **out, struct cli_error *e)
+{
+	json_t *names = json_array(), *details = json_array(), *way = NULL;
+	uint64_t ttl;
+
+	e->code = 0;
+	if (add_names(a, names, e) != 0 ||
+	    add_details(cli, a, details, e) != 0 || lifetime(a, &ttl, e) != 0 ||
+	    channel(a, &way, e) != 0)
+		goto out;
+	if (json_array_size(names) + json_array_size(details) == 0) {
+		(void)cli_error(e, CLI_USAGE, WHAT,
+		    "--grant NAME, --preset NAME or --allow RULE",
+		    "it would be allowed nothing");
+		goto out;
+	}
+	*out = json_pack("{s:O, s:O, s:I, s:O}", "grants", names, "details",
+	    details, "ttl", (json_int_t)ttl, "channel", way);
+	if (*out == NULL || (args_value(a, "name") != NULL &&
+				json_object_set_new(*out, "guest",
+				    json_string(args_value(a, "name"))) != 0))
+		(void)cli_error_from(e, ERR_ARGUMENT, WHAT, NULL);
+out:
+	json_decref(names);
+	json_decref(details);
+	json_decref(way);
+	return e->code;
+}
