@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: config/hatcheckd.yaml. Trusts: libcyaml, which reads only the
+ * first document and stops at a NUL: both are refused before. At a bound:
+ * refuses the whole file and says which line. */
+#include "supervisor/config.h"
+
+#include "lib/safefile.h"
+
+#include <cyaml/cyaml.h>
+#include <stdio.h>
+
+#define FILE_MAX (64 * 1024)
+#define SECONDS_MAX 86400
+
+struct restart {
+	unsigned crashes, seconds;
+};
+struct document {
+	char *admin_group;
+	struct restart *restart;
+};
+
+static const cyaml_schema_field_t restart_fields[] = {
+    CYAML_FIELD_UINT("crashes", CYAML_FLAG_DEFAULT, struct restart, crashes),
+    CYAML_FIELD_UINT("seconds", CYAML_FLAG_DEFAULT, struct restart, seconds),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t document_fields[] = {
+    CYAML_FIELD_STRING_PTR("admin_group",
+	CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct document, admin_group,
+	1, CONFIG_GROUP_MAX - 1),
+    CYAML_FIELD_MAPPING_PTR("restart", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+	struct document, restart, restart_fields),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_value_t document_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct document, document_fields)};
+
+struct complaint {
+	char *why;
+	size_t size;
+	int lines; /* of the library's report so far */
+};
+
+struct config
+config_default(void)
+{
+	return (struct config){.crashes = 5, .seconds = 60};
+}
+
+/* The library reports what is wrong, then where, innermost first. The first
+ * two lines say enough; they name keys of the administrator's own file. */
+static void
+hear(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+	struct complaint *c = ctx;
+	size_t n = strlen(c->why);
+	char line[256];
+
+	(void)level;
+	(void)vsnprintf(line, sizeof(line), fmt, args); /* cut is fine */
+	line[strcspn(line, "\n")] = '\0';
+	if (strstr(line, "Backtrace") != NULL || ++c->lines > 3)
+		return;
+	const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
+	text += strspn(text, " ");
+	(void)snprintf(
+	    c->why + n, c->size - n, "%s%s", n == 0 ? "" : ", ", text);
+}
+
+static unsigned
+line_of(struct span text, size_t at)
+{
+	unsigned line = 1;
+
+	for (size_t i = 0; i < at; i++)
+		line += text.p[i] == '\n';
+	return line;
+}
+
+/* What libcyaml would silently leave unread. */
+static int
+check_whole(struct span text, char *why, size_t size)
+{
+	const uint8_t *nul = text.n == 0 ? NULL : memchr(text.p, 0, text.n);
+
+	if (nul != NULL) {
+		snprintf(why, size, "a NUL byte in line %u",
+		    line_of(text, (size_t)(nul - text.p)));
+		return ERR_FORMAT;
+	}
+	for (size_t i = 0; i + 3 <= text.n; i++) {
+		bool starts = i == 0 || text.p[i - 1] == '\n';
+		bool marker = memcmp(text.p + i, "---", 3) == 0 ||
+			      memcmp(text.p + i, "...", 3) == 0;
+		if (i > 0 && starts && marker) {
+			snprintf(why, size, "a second document in line %u",
+			    line_of(text, i));
+			return ERR_FORMAT;
+		}
+	}
+	return 0;
+}
+
+static bool
+only_comments(struct span text)
+{
+	bool comment = false;
+
+	for (size_t i = 0; i < text.n; i++) {
+		uint8_t c = text.p[i];
+		if (c == '#')
+			comment = true;
+		else if (c == '\n')
+			comment = false;
+		else if (!comment && c != ' ' && c != '\r')
+			return false;
+	}
+	return true;
+}
+
+static int
+take(const struct document *d, struct config *out, char *why, size_t size)
+{
+	struct config c = config_default();
+
+	if (d->admin_group != NULL)
+		(void)snprintf(c.admin_group, sizeof(c.admin_group), "%s",
+		    d->admin_group); /* the schema bounds it */
+	if (d->restart != NULL) {
+		c.crashes = d->restart->crashes;
+		c.seconds = d->restart->seconds;
+	}
+	if (c.crashes > CONFIG_CRASHES_MAX || c.seconds < 1 ||
+	    c.seconds > SECONDS_MAX) {
+		snprintf(why, size,
+		    "restart: crashes is 0 to %d, seconds 1 to %d",
+		    CONFIG_CRASHES_MAX, SECONDS_MAX);
+		return ERR_FORMAT;
+	}
+	*out = c;
+	return 0;
+}
+
+int
+config_parse(struct span text, struct config *out, char *why, size_t size)
+{
+	struct complaint c = {.why = why, .size = size};
+	cyaml_config_t how = {.log_fn = hear,
+	    .log_ctx = &c,
+	    .mem_fn = cyaml_mem,
+	    .log_level = CYAML_LOG_ERROR};
+	struct document *d = NULL;
+	int r;
+
+	why[0] = '\0';
+	if ((r = check_whole(text, why, size)) != 0)
+		return r;
+	if (only_comments(text)) {
+		*out = config_default();
+		return 0;
+	}
+	cyaml_err_t e = cyaml_load_data(
+	    text.p, text.n, &how, &document_schema, (cyaml_data_t **)&d, NULL);
+	if (e != CYAML_OK) {
+		if (why[0] == '\0')
+			snprintf(why, size, "%s", cyaml_strerror(e));
+		return ERR_FORMAT;
+	}
+	r = d == NULL ? 0 : take(d, out, why, size);
+	(void)cyaml_free(&how, &document_schema, d, 0); /* cannot fail */
+	return r;
+}
+
+int
+config_load(const char *path, struct config *out, char *why, size_t size)
+{
+	struct buf *b = buf_new(FILE_MAX);
+	int r;
+
+	if (b == NULL)
+		return ERR_NOMEM;
+	r = safefile_read(path, FILE_MAX, false, b, why, size);
+	if (r == ERR_NOT_FOUND) {
+		*out = config_default();
+		r = 0;
+	} else if (r == 0) {
+		r = config_parse(buf_span(b), out, why, size);
+	}
+	buf_free(b);
+	return r;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * config/hatcheckd.yaml, optional, strict (hatcheckd.yaml(5)):
+ *
+ *	admin_group: hatcheck   # may use admin.sock and vault.sock
+ *	restart:
+ *	  crashes: 5            # of a session's processes, more than that ...
+ *	  seconds: 60           # ... within this time, end the session
+ */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include "lib/buf.h"
+
+#define CONFIG_GROUP_MAX 64
+#define CONFIG_CRASHES_MAX 100
+
+struct config {
+	char admin_group[CONFIG_GROUP_MAX]; /* "": none */
+	unsigned crashes, seconds;
+};
+
+/* What holds without a file. */
+struct config config_default(void);
+
+/* No I/O. why: one sentence with the line. ERR_FORMAT leaves out alone. */
+MUST_USE int
+config_parse(struct span text, struct config *out, char *why, size_t size);
+
+/* Read path; a file that does not exist gives the defaults. */
+MUST_USE int
+config_load(const char *path, struct config *out, char *why, size_t size);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fork and exec of one helper, in the order: descriptors, identity, death
+ * with the parent, exec. What a child is born with and nothing else:
+ *
+ *	0, 1   /dev/null        3 CONTROL_FD  its link to us
+ *	2      our stderr       4 LISTEN_FD   vault, minter, gate
+ *	                        5 AUDIT_FD    courier
+ */
+#ifndef SUPERVISOR_SPAWN_H
+#define SUPERVISOR_SPAWN_H
+
+#include "lib/err.h"
+
+#include <sys/types.h>
+
+struct spawn {
+	int program; /* to be executed */
+	int control; /* the child's end */
+	int listen;  /* or -1 */
+	int audit;   /* or -1 */
+	uid_t uid;   /* used when apart is true */
+	gid_t gid;
+	int apart;
+	char *const *argv;
+	char *const *envp;
+};
+
+/* Keeps all descriptors the caller's. ERR_IO with errno. */
+MUST_USE int spawn_child(const struct spawn *s, pid_t *pid);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/* Holds E.30, E.31: hatcheckd.yaml is read strictly, as a whole. */
+#include "supervisor/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static const struct {
+	const char *text;
+	int r;
+	const char *group;
+	unsigned crashes, seconds;
+	const char *why; /* is in the sentence */
+} rows[] = {
+    {"", 0, "", 5, 60, ""},
+    {"# nothing\n\n", 0, "", 5, 60, ""},
+    {"admin_group: staff\n", 0, "staff", 5, 60, ""},
+    {"---\nadmin_group: staff\n", 0, "staff", 5, 60, ""},
+    {"restart:\n  crashes: 2\n  seconds: 9\n", 0, "", 2, 9, ""},
+    {"restart: { crashes: 0, seconds: 1 }\n", 0, "", 0, 1, ""},
+    {"restart:\n  crashes: 2\n", ERR_FORMAT, "", 0, 0, "seconds"},
+    {"restart: { crashes: 101, seconds: 1 }\n", ERR_FORMAT, "", 0, 0, "100"},
+    {"restart: { crashes: 1, seconds: 0 }\n", ERR_FORMAT, "", 0, 0, "1 to"},
+    {"restart: { crashes: -1, seconds: 9 }\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"admin_group: a\ntypo: x\n", ERR_FORMAT, "", 0, 0, "line: 2"},
+    {"admin_group: [a]\n", ERR_FORMAT, "", 0, 0, "line: 1"},
+    {"admin_group: ''\n", ERR_FORMAT, "", 0, 0, "line: 1"},
+    {"- a\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"admin_group: {\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"admin_group: a\n---\nadmin_group: b\n", ERR_FORMAT, "", 0, 0, "line 2"},
+    {"admin_group: a\n...\nx\n", ERR_FORMAT, "", 0, 0, "line 2"},
+};
+
+static void
+table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct config c = {.crashes = 77};
+		char why[512] = "";
+		int r =
+		    config_parse(span_str(rows[i].text), &c, why, sizeof(why));
+
+		if (r != rows[i].r || strstr(why, rows[i].why) == NULL)
+			fail_msg("row %zu: %d %s", i, r, why);
+		if (r != 0) {
+			assert_int_equal(c.crashes, 77); /* untouched */
+			continue;
+		}
+		assert_string_equal(c.admin_group, rows[i].group);
+		assert_int_equal(c.crashes, rows[i].crashes);
+		assert_int_equal(c.seconds, rows[i].seconds);
+	}
+}
+
+static void
+nul_is_refused(void **state)
+{
+	struct config c;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(config_parse(span_of("admin_group: a\n\0typo: 1", 23),
+			     &c, why, sizeof(why)),
+	    ERR_FORMAT);
+	assert_non_null(strstr(why, "line 2"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(table),
+	    cmocka_unit_test(nul_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
