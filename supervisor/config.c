@@ -39,7 +39,8 @@ static const cyaml_schema_value_t document_schema = {
 struct complaint {
 	char *why;
 	size_t size;
-	int lines; /* of the library's report so far */
+	int lines;    /* of the library's report so far */
+	char key[64]; /* that it did not expect */
 };
 
 struct config
@@ -64,6 +65,7 @@ hear(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 		return;
 	const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
 	text += strspn(text, " ");
+	(void)sscanf(text, "Unexpected key: %63s", c->key); /* or stays "" */
 	(void)snprintf(
 	    c->why + n, c->size - n, "%s%s", n == 0 ? "" : ", ", text);
 }
@@ -119,6 +121,30 @@ only_comments(struct span text)
 	return true;
 }
 
+/* The library names the place where the mapping began: say where the key
+ * is. */
+static void
+place_key(struct complaint *c, struct span text)
+{
+	size_t n = strlen(c->key), at = 0;
+
+	while (n > 0 && at + n < text.n) {
+		size_t from = at;
+		while (from < text.n && text.p[from] == ' ')
+			from++;
+		if (from + n < text.n && text.p[from + n] == ':' &&
+		    memcmp(text.p + from, c->key, n) == 0) {
+			(void)snprintf(c->why, c->size,
+			    "unknown key %s (line: %u)", c->key,
+			    line_of(text, from));
+			return;
+		}
+		while (at < text.n && text.p[at] != '\n')
+			at++;
+		at++;
+	}
+}
+
 static int
 take(const struct document *d, struct config *out, char *why, size_t size)
 {
@@ -165,6 +191,7 @@ config_parse(struct span text, struct config *out, char *why, size_t size)
 	if (e != CYAML_OK) {
 		if (why[0] == '\0')
 			snprintf(why, size, "%s", cyaml_strerror(e));
+		place_key(&c, text);
 		return ERR_FORMAT;
 	}
 	r = d == NULL ? 0 : take(d, out, why, size);

@@ -28,7 +28,7 @@ static const struct {
     {"admin_group: a\ntypo: x\n", ERR_FORMAT, "", 0, 0, "line: 2"},
     {"admin_group: [a]\n", ERR_FORMAT, "", 0, 0, "line: 1"},
     {"admin_group: ''\n", ERR_FORMAT, "", 0, 0, "line: 1"},
-    {"- a\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"- a\n", ERR_FORMAT, "", 0, 0, "MAPPING"},
     {"admin_group: {\n", ERR_FORMAT, "", 0, 0, "line"},
     {"admin_group: a\n---\nadmin_group: b\n", ERR_FORMAT, "", 0, 0, "line 2"},
     {"admin_group: a\n...\nx\n", ERR_FORMAT, "", 0, 0, "line 2"},

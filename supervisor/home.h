@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The directories, the pid file and the two listening sockets: made and
+ * checked once, at start, before any child exists. Every directory is 0700
+ * and ours. As a system service state/vault, state/minter and log/audit
+ * belong to their roles, the ways to the sockets can be traversed (0711),
+ * and the configuration can be read by the vault (0755).
+ */
+#ifndef SUPERVISOR_HOME_H
+#define SUPERVISOR_HOME_H
+
+#include "lib/paths.h"
+#include "supervisor/roles.h"
+
+struct home {
+	struct paths paths;
+	char vault_state[PATH_MAX], minter_state[PATH_MAX], audit[PATH_MAX];
+	char config_file[PATH_MAX];
+	int run_dir;			/* run/ */
+	int sessions_dir;		/* run/s/ */
+	int audit_dir;			/* log/audit/ */
+	int vault_socket, admin_socket; /* listening */
+	int pid_file;			/* locked as long as we live */
+};
+
+/* given: --home, or NULL. ERR_EXISTS: another hatcheckd runs; why says
+ * which. */
+MUST_USE int home_open(const char *given, const struct role_ids *ids,
+    struct home *out, char *why, size_t size);
+
+/* Let the group use both sockets (0660), or nobody else ("": 0600). */
+MUST_USE int home_admin_group(
+    const struct home *h, const char *group, char *why, size_t size);
+
+/* At an orderly end: remove pid file and sockets. */
+void home_close(struct home *h);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A child and its life: spawn, ready, death, again.
+ *
+ * What each program is called with (argv), and born with (spawn.h):
+ *
+ *	hatcheck-vault   --config DIR --state DIR   LISTEN_FD vault.sock
+ *	hatcheck-minter  --state DIR --audit DIR    LISTEN_FD admin.sock
+ *	hatcheck-dialer
+ *	hatcheck-gate    --session ID               LISTEN_FD its channel
+ *	hatcheck-courier --session ID               AUDIT_FD its chain
+ *
+ * DIR is absolute: config/, state/vault, state/minter, log/audit. The
+ * environment is LANG=C.UTF-8 and TZ=UTC0 and nothing else; the vault alone
+ * also gets DBUS_SESSION_BUS_ADDRESS (when it names a unix socket) and
+ * CREDENTIALS_DIRECTORY (of systemd). Those two come from hatcheckd's own
+ * environment, which whoever starts it decides: the user, or systemd.
+ *
+ * Duties: link to CONTROL_FD as one's role with peer LINK_SUPERVISOR; after
+ * jail_enter() send `ready`; take `peer`s as they come (a new one replaces
+ * the old); exit 0 on `stop` and when the link breaks. A child whose link
+ * breaks is killed. vault, minter and dialer are started again after 100 ms,
+ * doubling to 5 s; gate and courier at once, until they die too often.
+ */
+#ifndef SUPERVISOR_PROCESS_H
+#define SUPERVISOR_PROCESS_H
+
+#include "lib/link.h"
+
+#include <sys/types.h>
+
+struct daemon;
+struct session;
+
+enum process_state {
+	PROCESS_STARTING = 0,
+	PROCESS_READY = 1,
+	PROCESS_DEAD = 2,
+	PROCESS_BACKING_OFF = 3
+};
+
+struct process {
+	struct daemon *daemon;
+	struct session *session; /* NULL: one of the three singles */
+	enum link_role role;
+	enum process_state state;
+	pid_t pid; /* 0: none lives */
+	unsigned restarts;
+	struct link *control; /* NULL once reaped */
+	struct ev_child reaper;
+	struct ev_timer again; /* backing off */
+	double delay;	       /* next backoff, seconds */
+	double born;	       /* loop time */
+};
+
+void process_init(struct process *p, struct daemon *d, struct session *s,
+    enum link_role role);
+/* Fork it. A failure counts as a death: it is tried again like one. */
+void process_start(struct process *p);
+/* SIGKILL; its death is noticed by the loop. Nothing when none lives. */
+void process_kill(struct process *p);
+/* Ask it to finish. */
+void process_ask_stop(struct process *p);
+bool process_lives(const struct process *p);
+/* Stop watching for good; it must not live. */
+void process_close(struct process *p);
+
+/* Send to a child; fd is taken over. A child that does not take its
+ * messages is broken and killed. */
+void process_send(
+    struct process *p, const struct msg_type *t, const void *m, int fd);
+
+/* Tell the minter about p, or about all. */
+void process_report(struct process *p);
+
+#endif
