@@ -369,7 +369,7 @@ session_start(struct daemon *d, const struct ctl_session_start *m)
 	if (!id_is_good(m->session))
 		return ERR_FORMAT;
 	if (d->stopping || (s != NULL && s->end > SESSION_KILLED)) {
-		reply(d, m->rid, m->session, ERR_STATE, "", "it is ending");
+		reply(d, m->rid, m->session, ERR_SEQUENCE, "", "it is ending");
 	} else if (s == NULL) {
 		start_new(d, m);
 	} else if ((r = update(s, m->for_vault, m->for_dialer)) == 0) {
@@ -402,7 +402,7 @@ static void
 owe_answer(struct session *s, uint32_t rid)
 {
 	if (s->answer)
-		reply(s->daemon, s->rid, span_str(s->id), ERR_STATE, "",
+		reply(s->daemon, s->rid, span_str(s->id), ERR_SEQUENCE, "",
 		    "overtaken");
 	s->answer = true;
 	s->rid = rid;
