@@ -59,7 +59,8 @@ X509 *ca_issuer_root(const struct ca_issuer *c);
 int64_t ca_issuer_expires(const struct ca_issuer *c);
 
 /* A leaf for one canonical host name (no pattern, no IP: ERR_FORMAT), EKU
- * serverAuth, valid as long as the intermediate. ERR_EXPIRED. X509_free. */
+ * serverAuth, valid as long as the intermediate. ERR_DENIED: outside its
+ * constraints. ERR_EXPIRED. X509_free. */
 MUST_USE int ca_leaf(
     const struct ca_issuer *c, const char *host, int64_t now, X509 **out);
 
