@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: who of a session may have what: leases for its courier, an
+ * intermediate for its gate. Trusts: the socket for the session, the
+ * supervisor's descriptor for what it may have; never a message of theirs.
+ * At a bound: drops that courier's or gate's link. */
+#include "vault/service_in.h"
+
+#include "keys/ca.h"
+#include "keys/json.h"
+#include "lib/log.h"
+#include "messages/ca.h"
+#include "messages/lease.h"
+#include "scope/host.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define ASKS_MAX 64 /* unanswered, per link */
+
+struct names {
+	char **name;
+	size_t n;
+};
+
+struct leased {
+	char name[GRANT_NAME_MAX];
+	struct leased *next;
+};
+
+struct session {
+	struct service *s;
+	struct session *next;
+	char id[SESSION_ID_MAX + 1];
+	struct names credentials, hosts;
+	struct link *courier, *gate;
+	/* A late answer must not meet a new link. */
+	uint64_t courier_serial, gate_serial;
+	unsigned courier_asks, gate_asks;
+	struct leased *leased;
+	struct ev_timer reap; /* frees links outside their callbacks */
+};
+
+/* --- descriptors ----------------------------------------------------- */
+
+static void
+names_free(struct names *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		free(n->name[i]);
+	free(n->name);
+	*n = (struct names){0};
+}
+
+static bool
+names_has(const struct names *n, const char *name)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		if (strcmp(n->name[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+names_parse(const json_t *list, size_t max, struct names *out)
+{
+	size_t n = json_array_size(list);
+
+	if (!json_is_array(list) || n > max)
+		return ERR_FORMAT;
+	out->name = calloc(n + 1, sizeof(char *));
+	if (out->name == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		if (text == NULL || strlen(text) >= HOST_MAX)
+			return ERR_FORMAT;
+		if ((out->name[i] = strdup(text)) == NULL)
+			return ERR_NOMEM;
+		out->n++;
+	}
+	return 0;
+}
+
+static int
+descriptor_parse(struct span text, struct names *credentials,
+    struct names *hosts)
+{
+	static const char *const members[] = {"credentials", "hosts", NULL};
+	json_t *json = json_strict(text);
+	int r = ERR_FORMAT;
+
+	if (json_is_object(json) && json_only(json, members, NULL) &&
+	    (r = names_parse(json_object_get(json, "credentials"), 256,
+		 credentials)) == 0)
+		r = names_parse(
+		    json_object_get(json, "hosts"), CA_NAMES_MAX, hosts);
+	json_decref(json);
+	return r;
+}
+
+/* --- the table ------------------------------------------------------- */
+
+static struct session *
+find(struct service *s, const char *id)
+{
+	for (struct session *x = s->sessions; x != NULL; x = x->next) {
+		if (strcmp(x->id, id) == 0)
+			return x;
+	}
+	return NULL;
+}
+
+static struct session *
+find_span(struct service *s, struct span id)
+{
+	char text[SESSION_ID_MAX + 1];
+
+	return span_copy(id, text, sizeof(text)) == 0 ? find(s, text) : NULL;
+}
+
+static void
+on_reap(struct ev_loop *loop, struct ev_timer *t, int events)
+{
+	struct session *x = t->data;
+
+	(void)loop;
+	(void)events;
+	if (x->courier != NULL && link_broken(x->courier)) {
+		link_free(x->courier);
+		x->courier = NULL;
+	}
+	if (x->gate != NULL && link_broken(x->gate)) {
+		link_free(x->gate);
+		x->gate = NULL;
+	}
+}
+
+static int
+make(struct service *s, struct span id, struct session **out)
+{
+	struct session *x;
+	int r;
+
+	if (s->n_sessions >= SESSIONS_MAX || id.n == 0)
+		return ERR_TOO_BIG;
+	if ((x = calloc(1, sizeof(*x))) == NULL)
+		return ERR_NOMEM;
+	if ((r = span_copy(id, x->id, sizeof(x->id))) != 0) {
+		free(x);
+		return r;
+	}
+	x->s = s;
+	ev_timer_init(&x->reap, on_reap, 0., 0.);
+	x->reap.data = x;
+	x->next = s->sessions;
+	s->sessions = x;
+	s->n_sessions++;
+	*out = x;
+	return 0;
+}
+
+static void
+forget_leases(struct session *x)
+{
+	while (x->leased != NULL) {
+		struct leased *l = x->leased;
+		x->leased = l->next;
+		free(l);
+	}
+}
+
+static void
+session_free(struct session *x)
+{
+	ev_timer_stop(x->s->loop, &x->reap);
+	link_free(x->courier);
+	link_free(x->gate);
+	names_free(&x->credentials);
+	names_free(&x->hosts);
+	forget_leases(x);
+	free(x);
+}
+
+void
+session_free_all(struct service *s)
+{
+	while (s->sessions != NULL) {
+		struct session *x = s->sessions;
+		s->sessions = x->next;
+		session_free(x);
+	}
+	s->n_sessions = 0;
+}
+
+/* --- leases ---------------------------------------------------------- */
+
+static void
+drop(struct session *x, struct link *l, const char *who, int err)
+{
+	if (err != ERR_UNAVAILABLE)
+		log_event(LOG_ERROR, "vault_peer_dropped", LOG_STR("who", who),
+		    LOG_STR("session", x->id), LOG_ERR(err));
+	(void)l; /* broken already; freed outside of its callbacks */
+	ev_timer_stop(x->s->loop, &x->reap);
+	ev_timer_set(&x->reap, 0., 0.);
+	ev_timer_start(x->s->loop, &x->reap);
+}
+
+static bool
+remember_lease(struct session *x, const char *name)
+{
+	struct leased *l;
+
+	for (l = x->leased; l != NULL; l = l->next) {
+		if (strcmp(l->name, name) == 0)
+			return true;
+	}
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return false;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->next = x->leased;
+	x->leased = l;
+	return true;
+}
+
+struct lease {
+	struct job job;
+	struct service *s;
+	char session[SESSION_ID_MAX + 1];
+	uint64_t serial;
+	uint32_t rid;
+	char name[GRANT_NAME_MAX];
+	struct keep *value;
+	char *metadata;
+	uint32_t version;
+	int err;
+};
+
+static void
+lease_free(struct job *j)
+{
+	struct lease *q = (struct lease *)j;
+
+	keep_free(q->value);
+	free(q->metadata);
+	free(q);
+}
+
+static void
+lease_run(struct job *j, struct house *h)
+{
+	struct lease *q = (struct lease *)j;
+	struct metadata m;
+	json_t *json;
+
+	if ((q->err = house_lease(h, q->name, &m, &q->value, NULL)) != 0)
+		return;
+	json = metadata_to_json(&m);
+	q->metadata = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	q->version = m.version;
+	q->err = q->metadata == NULL ? ERR_NOMEM : 0;
+	json_decref(json);
+	metadata_free(&m);
+}
+
+static void
+send_lease(struct session *x, struct lease *q)
+{
+	struct lease_given m = {.rid = q->rid,
+	    .err = q->err,
+	    .credential = span_str(q->name)};
+	int r;
+
+	/* What it may have can have changed meanwhile. */
+	if (m.err == 0 && !names_has(&x->credentials, q->name))
+		m.err = ERR_DENIED;
+	if (m.err == 0 && !remember_lease(x, q->name))
+		m.err = ERR_NOMEM;
+	if (m.err == 0) {
+		m.version = q->version;
+		m.metadata = span_str(q->metadata);
+		m.secret = keep_reveal(q->value);
+	}
+	if ((r = link_send(x->courier, &msg_lease_given, &m, -1)) != 0) {
+		link_free(x->courier);
+		x->courier = NULL;
+		log_event(LOG_ERROR, "vault_courier_queue",
+		    LOG_STR("session", x->id), LOG_ERR(r));
+	}
+}
+
+static void
+lease_done(struct job *j)
+{
+	struct lease *q = (struct lease *)j;
+	struct session *x = find(q->s, q->session);
+
+	if (x != NULL && x->courier != NULL && !link_broken(x->courier) &&
+	    x->courier_serial == q->serial) {
+		x->courier_asks--;
+		send_lease(x, q);
+	}
+}
+
+static int
+push_lease(struct session *x, uint32_t rid, const char *name)
+{
+	struct lease *q = calloc(1, sizeof(*q));
+	int r;
+
+	if (q == NULL)
+		return ERR_NOMEM;
+	q->job.run = lease_run;
+	q->job.done = lease_done;
+	q->job.free = lease_free;
+	q->s = x->s;
+	q->serial = x->courier_serial;
+	q->rid = rid;
+	snprintf(q->session, sizeof(q->session), "%s", x->id);
+	snprintf(q->name, sizeof(q->name), "%s", name);
+	if ((r = worker_push(x->s->worker, &q->job)) != 0)
+		lease_free(&q->job);
+	else
+		x->courier_asks++;
+	return r;
+}
+
+static int
+on_lease_ask(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *x = ctx;
+	const struct lease_ask *m = msg;
+	struct lease_given no = {
+	    .rid = m->rid, .err = ERR_DENIED, .credential = m->credential};
+	char name[GRANT_NAME_MAX];
+
+	(void)fd;
+	if (x->courier_asks >= ASKS_MAX)
+		return ERR_TOO_BIG;
+	if (span_copy(m->credential, name, sizeof(name)) == 0 &&
+	    names_has(&x->credentials, name)) {
+		no.err = push_lease(x, m->rid, name);
+		if (no.err == 0)
+			return 0;
+	} else {
+		log_event(LOG_WARN, "vault_lease_denied",
+		    LOG_STR("session", x->id),
+		    LOG_SPAN("credential", m->credential));
+	}
+	return link_send(l, &msg_lease_given, &no, -1);
+}
+
+static const struct link_rule courier_rules[] = {
+    {&msg_lease_ask, on_lease_ask},
+};
+
+static void
+on_courier_break(void *ctx, struct link *l, int err)
+{
+	struct session *x = ctx;
+
+	drop(x, l, "courier", err);
+}
+
+static void
+tell_one(struct session *x, const char *name, uint32_t version)
+{
+	struct lease_changed m = {
+	    .credential = span_str(name), .version = version};
+
+	if (x->courier == NULL || link_broken(x->courier))
+		return;
+	/* Out before anybody is told that it is done. A courier that does
+	 * not take it loses its link, and with that what it leased. */
+	if (link_send(x->courier, &msg_lease_changed, &m, -1) != 0 ||
+	    link_flush(x->courier, 20) != 0) {
+		log_event(LOG_ERROR, "vault_courier_deaf",
+		    LOG_STR("session", x->id));
+		link_free(x->courier);
+		x->courier = NULL;
+	}
+}
+
+static void
+tell_session(struct session *x, const char *name, uint32_t version)
+{
+	struct leased **at = &x->leased;
+
+	while (*at != NULL) {
+		struct leased *l = *at;
+		if (name != NULL && strcmp(l->name, name) != 0) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		tell_one(x, l->name, version);
+		free(l);
+	}
+}
+
+void
+session_tell_changed(struct service *s, const char *name, uint32_t version)
+{
+	for (struct session *x = s->sessions; x != NULL; x = x->next)
+		tell_session(x, name, version);
+}
+
+/* --- the session's CA ------------------------------------------------ */
+
+struct ca {
+	struct job job;
+	struct service *s;
+	char session[SESSION_ID_MAX + 1];
+	uint64_t serial;
+	uint32_t rid;
+	uint8_t spki[256];
+	size_t spki_n;
+	struct names hosts;
+	struct buf *intermediate, *root;
+	int err;
+};
+
+static void
+ca_free(struct job *j)
+{
+	struct ca *q = (struct ca *)j;
+
+	names_free(&q->hosts);
+	buf_free(q->intermediate);
+	buf_free(q->root);
+	free(q);
+}
+
+static void
+ca_run(struct job *j, struct house *h)
+{
+	struct ca *q = (struct ca *)j;
+
+	q->err = house_ca(h, q->session, span_of(q->spki, q->spki_n),
+	    (const char *const *)q->hosts.name, q->hosts.n, q->intermediate,
+	    q->root);
+}
+
+static void
+ca_done(struct job *j)
+{
+	struct ca *q = (struct ca *)j;
+	struct session *x = find(q->s, q->session);
+	struct ca_given m = {.rid = q->rid, .err = q->err};
+
+	if (q->err == 0) {
+		m.intermediate = buf_span(q->intermediate);
+		m.root = buf_span(q->root);
+	}
+	if (x != NULL && x->gate != NULL && !link_broken(x->gate) &&
+	    x->gate_serial == q->serial) {
+		x->gate_asks--;
+		if (link_send(x->gate, &msg_ca_given, &m, -1) != 0) {
+			link_free(x->gate);
+			x->gate = NULL;
+		}
+	}
+}
+
+static int
+names_copy(const struct names *from, struct names *to)
+{
+	to->name = calloc(from->n + 1, sizeof(char *));
+	if (to->name == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < from->n; i++) {
+		if ((to->name[i] = strdup(from->name[i])) == NULL)
+			return ERR_NOMEM;
+		to->n++;
+	}
+	return 0;
+}
+
+static int
+push_ca(struct session *x, const struct ca_ask *m)
+{
+	struct ca *q = calloc(1, sizeof(*q));
+	int r = ERR_NOMEM;
+
+	if (q == NULL)
+		return r;
+	q->job.run = ca_run;
+	q->job.done = ca_done;
+	q->job.free = ca_free;
+	q->s = x->s;
+	q->serial = x->gate_serial;
+	q->rid = m->rid;
+	snprintf(q->session, sizeof(q->session), "%s", x->id);
+	memcpy(q->spki, m->spki.p, m->spki.n);
+	q->spki_n = m->spki.n;
+	q->intermediate = buf_new(CA_DER_MAX * 4);
+	q->root = buf_new(8192);
+	if (q->intermediate == NULL || q->root == NULL ||
+	    (r = names_copy(&x->hosts, &q->hosts)) != 0 ||
+	    (r = worker_push(x->s->worker, &q->job)) != 0)
+		ca_free(&q->job);
+	else
+		x->gate_asks++;
+	return r;
+}
+
+static int
+on_ca_ask(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *x = ctx;
+	const struct ca_ask *m = msg;
+	struct ca_given no = {.rid = m->rid};
+
+	(void)fd;
+	if (x->gate_asks >= ASKS_MAX)
+		return ERR_TOO_BIG;
+	if (m->spki.n == 0 || m->spki.n > sizeof(((struct ca *)0)->spki))
+		return ERR_FORMAT;
+	if ((no.err = push_ca(x, m)) == 0)
+		return 0;
+	return link_send(l, &msg_ca_given, &no, -1);
+}
+
+static const struct link_rule gate_rules[] = {
+    {&msg_ca_ask, on_ca_ask},
+};
+
+static void
+on_gate_break(void *ctx, struct link *l, int err)
+{
+	struct session *x = ctx;
+
+	drop(x, l, "gate", err);
+}
+
+/* --- what the supervisor says ---------------------------------------- */
+
+static bool
+names_same(const struct names *a, const struct names *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++) {
+		if (strcmp(a->name[i], b->name[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* What the courier leased and may no longer have. */
+static void
+take_back(struct session *x)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (struct leased *l = x->leased; l != NULL; l = l->next) {
+			if (names_has(&x->credentials, l->name))
+				continue;
+			char name[GRANT_NAME_MAX];
+			memcpy(name, l->name, sizeof(name));
+			tell_session(x, name, 0);
+			again = true;
+			break;
+		}
+	}
+}
+
+static void
+describe(struct session *x, struct names *credentials, struct names *hosts)
+{
+	bool hosts_changed = !names_same(&x->hosts, hosts);
+
+	names_free(&x->credentials);
+	names_free(&x->hosts);
+	x->credentials = *credentials;
+	x->hosts = *hosts;
+	take_back(x);
+	if (hosts_changed && x->gate != NULL && !link_broken(x->gate) &&
+	    link_send(x->gate, &msg_ca_stale, NULL, -1) != 0) {
+		link_free(x->gate);
+		x->gate = NULL;
+	}
+}
+
+int
+session_describe(struct service *s, struct span id, struct span descriptor)
+{
+	struct names credentials = {0}, hosts = {0};
+	struct session *x = find_span(s, id);
+	int r;
+
+	if (x == NULL)
+		return 0; /* it ended meanwhile */
+	if ((r = descriptor_parse(descriptor, &credentials, &hosts)) != 0) {
+		names_free(&credentials);
+		names_free(&hosts);
+		return r;
+	}
+	describe(x, &credentials, &hosts);
+	return 0;
+}
+
+static int
+take_courier(struct session *x, int fd)
+{
+	struct link_options o = {.self = LINK_VAULT,
+	    .peer = LINK_COURIER,
+	    .rules = courier_rules,
+	    .n_rules = sizeof(courier_rules) / sizeof(courier_rules[0]),
+	    .ctx = x,
+	    .on_break = on_courier_break,
+	    .secret = true};
+
+	link_free(x->courier);
+	x->courier = NULL;
+	x->courier_serial++;
+	x->courier_asks = 0;
+	forget_leases(x);
+	return link_new(x->s->loop, fd, &o, &x->courier);
+}
+
+static int
+take_gate(struct session *x, int fd)
+{
+	struct link_options o = {.self = LINK_VAULT,
+	    .peer = LINK_GATE,
+	    .rules = gate_rules,
+	    .n_rules = sizeof(gate_rules) / sizeof(gate_rules[0]),
+	    .ctx = x,
+	    .on_break = on_gate_break};
+
+	link_free(x->gate);
+	x->gate = NULL;
+	x->gate_serial++;
+	x->gate_asks = 0;
+	return link_new(x->s->loop, fd, &o, &x->gate);
+}
+
+int
+session_peer(struct service *s, const struct ctl_peer *p, int fd)
+{
+	struct session *x = find_span(s, p->session);
+	int r = 0;
+
+	if (x == NULL)
+		r = make(s, p->session, &x);
+	if (r == 0)
+		r = session_describe(s, p->session, p->descriptor);
+	if (r != 0) {
+		close(fd);
+		return r;
+	}
+	return p->role == LINK_COURIER ? take_courier(x, fd)
+				       : take_gate(x, fd);
+}
+
+struct forget {
+	struct job job;
+	char session[SESSION_ID_MAX + 1];
+	int err;
+};
+
+static void
+forget_run(struct job *j, struct house *h)
+{
+	struct forget *f = (struct forget *)j;
+
+	f->err = house_forget_session(h, f->session);
+}
+
+static void
+forget_done(struct job *j)
+{
+	struct forget *f = (struct forget *)j;
+
+	if (f->err != 0)
+		log_event(LOG_WARN, "vault_root_remains",
+		    LOG_STR("session", f->session), LOG_ERR(f->err));
+}
+
+static void
+forget_free(struct job *j)
+{
+	free(j);
+}
+
+void
+session_gone(struct service *s, struct span id)
+{
+	struct forget *f = calloc(1, sizeof(*f));
+
+	for (struct session **at = &s->sessions; *at != NULL;
+	     at = &(*at)->next) {
+		struct session *x = *at;
+		if (!span_is(id, x->id))
+			continue;
+		*at = x->next;
+		s->n_sessions--;
+		session_free(x);
+		break;
+	}
+	if (f == NULL || span_copy(id, f->session, sizeof(f->session)) != 0) {
+		free(f);
+		return;
+	}
+	f->job.run = forget_run;
+	f->job.done = forget_done;
+	f->job.free = forget_free;
+	if (worker_push(s->worker, &f->job) != 0)
+		free(f);
+}
+
+/* --- roots that nobody has any more ---------------------------------- */
+
+struct sweep {
+	struct job job;
+	struct names live;
+};
+
+static bool
+is_live(void *ctx, const char *session)
+{
+	return names_has(&((struct sweep *)ctx)->live, session);
+}
+
+static void
+sweep_run(struct job *j, struct house *h)
+{
+	struct sweep *w = (struct sweep *)j;
+	int r = house_sweep_roots(h, is_live, w);
+
+	if (r != 0)
+		log_event(LOG_WARN, "vault_roots_remain", LOG_ERR(r));
+}
+
+static void
+sweep_done(struct job *j)
+{
+	(void)j;
+}
+
+static void
+sweep_free(struct job *j)
+{
+	struct sweep *w = (struct sweep *)j;
+
+	names_free(&w->live);
+	free(w);
+}
+
+void
+session_sweep_roots(struct service *s)
+{
+	struct sweep *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return;
+	w->live.name = calloc(s->n_sessions + 1, sizeof(char *));
+	if (w->live.name == NULL)
+		goto fail;
+	for (struct session *x = s->sessions; x != NULL; x = x->next) {
+		if ((w->live.name[w->live.n] = strdup(x->id)) == NULL)
+			goto fail;
+		w->live.n++;
+	}
+	w->job.run = sweep_run;
+	w->job.done = sweep_done;
+	w->job.free = sweep_free;
+	if (worker_push(s->worker, &w->job) == 0)
+		return;
+fail:
+	sweep_free(&w->job);
+}
