@@ -49,12 +49,12 @@ struct backend_ops {
 struct backend {
 	const struct backend_ops *ops;
 	struct config_choice choice;
-	struct store *store;	/* borrowed */
-	int64_t asked_ms;	/* when the caller began to wait */
-	int64_t deadline_ms;	/* CLOCK_BOOTTIME */
+	struct store *store; /* borrowed */
+	int64_t asked_ms;    /* when the caller began to wait */
+	int64_t deadline_ms; /* CLOCK_BOOTTIME */
 	char why[256];
-	int slot;		/* sealed-file: which custody opened */
-	void *own;		/* the backend's state */
+	int slot;  /* sealed-file: which custody opened */
+	void *own; /* the backend's state */
 };
 
 extern const struct backend_ops backend_sealed_file;

@@ -50,8 +50,8 @@ write_message(struct writer *w, struct span plain, uint8_t tag)
 	if ((r = buf_put_u32(w->out, (uint32_t)(plain.n + EXTRA))) != 0 ||
 	    (r = buf_reserve(w->out, plain.n + EXTRA, &p)) != 0)
 		return r;
-	crypto_secretstream_xchacha20poly1305_push(&w->stream, p, NULL,
-	    plain.p, plain.n, w->head, HEAD, tag);
+	crypto_secretstream_xchacha20poly1305_push(
+	    &w->stream, p, NULL, plain.p, plain.n, w->head, HEAD, tag);
 	buf_claim(w->out, plain.n + EXTRA);
 	return 0;
 }
@@ -76,8 +76,8 @@ write_credential(void *ctx, const struct metadata *m, const struct keep *value)
 }
 
 static int
-write_head(struct writer *w, const struct keep *key,
-    const struct seal_cost *cost)
+write_head(
+    struct writer *w, const struct keep *key, const struct seal_cost *cost)
 {
 	uint8_t *p;
 	int r;
@@ -96,8 +96,8 @@ write_head(struct writer *w, const struct keep *key,
 }
 
 static int
-check_passphrase(struct house *h, const struct keep *passphrase,
-    struct house_words *w)
+check_passphrase(
+    struct house *h, const struct keep *passphrase, struct house_words *w)
 {
 	if (passphrase != NULL && keep_len(passphrase) >= PASSPHRASE_MIN)
 		return 0;
@@ -195,8 +195,8 @@ typedef int take_fn(struct house *h, const struct metadata *m,
     const struct keep *value, struct house_words *w);
 
 static int
-take_one(struct house *h, struct span record, take_fn *take,
-    struct house_words *w)
+take_one(
+    struct house *h, struct span record, take_fn *take, struct house_words *w)
 {
 	size_t n = (size_t)get_big(record.p, 4);
 	struct keep *value = NULL;
@@ -207,8 +207,7 @@ take_one(struct house *h, struct span record, take_fn *take,
 	if (n > record.n - 4)
 		return ERR_CRYPTO;
 	metadata_init(&m);
-	if (metadata_parse(
-		span_of(record.p + 4, n), &m, why, sizeof(why)) != 0)
+	if (metadata_parse(span_of(record.p + 4, n), &m, why, sizeof(why)) != 0)
 		return ERR_FORMAT;
 	struct span v = span_from(record, 4 + n);
 	if ((r = keep_new(v.p, v.n, &value)) == 0)
@@ -238,8 +237,8 @@ walk(struct house *h, struct span file, const struct keep *passphrase,
 }
 
 int
-backup_restore(struct house *h, const struct keep *passphrase,
-    struct span file, size_t *n, struct house_words *w)
+backup_restore(struct house *h, const struct keep *passphrase, struct span file,
+    size_t *n, struct house_words *w)
 {
 	int r;
 

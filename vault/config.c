@@ -58,25 +58,25 @@ parse_key(const json_t *json, struct config_choice *c, char *why, size_t size)
 	    "backend", "key", "name", "next", NULL};
 	static const char *const plain[] = {"backend", "key", "next", NULL};
 
-	c->key = (enum config_key)find(
-	    keys, COUNT(keys), json_text(json, "key"));
+	c->key =
+	    (enum config_key)find(keys, COUNT(keys), json_text(json, "key"));
 	switch (c->key) {
 	case CONFIG_KEY_PASSPHRASE:
 		return json_only(json, plain, NULL)
-		    ? 0
-		    : refuse(why, size, "unknown member.");
+			   ? 0
+			   : refuse(why, size, "unknown member.");
 	case CONFIG_KEY_FILE:
 		if (!json_only(json, with_path, NULL) ||
-		    json_text_copy(
-			json, "path", c->path, sizeof(c->path)) != 0 ||
+		    json_text_copy(json, "path", c->path, sizeof(c->path)) !=
+			0 ||
 		    c->path[0] != '/')
 			return refuse(why, size,
 			    "a key-file needs an absolute \"path\" alone.");
 		return 0;
 	case CONFIG_KEY_SYSTEMD:
 		if (!json_only(json, with_name, NULL) ||
-		    json_text_copy(
-			json, "name", c->name, sizeof(c->name)) != 0 ||
+		    json_text_copy(json, "name", c->name, sizeof(c->name)) !=
+			0 ||
 		    strchr(c->name, '/') != NULL || c->name[0] == '.')
 			return refuse(why, size,
 			    "a systemd-credential needs a plain \"name\" "
@@ -90,8 +90,8 @@ parse_key(const json_t *json, struct config_choice *c, char *why, size_t size)
 }
 
 int
-config_choice_parse(const json_t *json, struct config_choice *out, char *why,
-    size_t size)
+config_choice_parse(
+    const json_t *json, struct config_choice *out, char *why, size_t size)
 {
 	static const char *const bare[] = {"backend", "next", NULL};
 	struct config_choice c = {0};
@@ -101,14 +101,14 @@ config_choice_parse(const json_t *json, struct config_choice *out, char *why,
 	    backends, COUNT(backends), json_text(json, "backend"));
 	if (c.backend == CONFIG_SECRET_SERVICE) {
 		if (!json_only(json, bare, NULL))
-			return refuse(why, size,
-			    "secret-service takes no other member.");
+			return refuse(
+			    why, size, "secret-service takes no other member.");
 	} else if (c.backend == CONFIG_SEALED_FILE) {
 		if ((r = parse_key(json, &c, why, size)) != 0)
 			return r;
 	} else {
-		return refuse(why, size,
-		    "\"backend\" is sealed-file or secret-service.");
+		return refuse(
+		    why, size, "\"backend\" is sealed-file or secret-service.");
 	}
 	*out = c;
 	return 0;
@@ -117,8 +117,8 @@ config_choice_parse(const json_t *json, struct config_choice *out, char *why,
 json_t *
 config_choice_to_json(const struct config_choice *c)
 {
-	json_t *j = json_pack("{s:s}", "backend",
-	    config_backend_name(c->backend));
+	json_t *j =
+	    json_pack("{s:s}", "backend", config_backend_name(c->backend));
 
 	if (j == NULL || c->key == CONFIG_KEY_NONE)
 		return j;
@@ -146,8 +146,8 @@ parse(struct span text, struct config *out, char *why, size_t size)
 	if (r == 0 && next != NULL) {
 		c.has_next = true;
 		r = json_object_get(next, "next") == NULL
-		    ? config_choice_parse(next, &c.next, why, size)
-		    : refuse(why, size, "\"next\" within \"next\".");
+			? config_choice_parse(next, &c.next, why, size)
+			: refuse(why, size, "\"next\" within \"next\".");
 	}
 	if (r == 0)
 		*out = c;

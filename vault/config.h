@@ -44,13 +44,13 @@ struct config {
 };
 
 /* Strict. why: a sentence. */
-MUST_USE int config_choice_parse(const json_t *json,
-    struct config_choice *out, char *why, size_t size);
+MUST_USE int config_choice_parse(
+    const json_t *json, struct config_choice *out, char *why, size_t size);
 json_t *config_choice_to_json(const struct config_choice *c);
 
 /* ERR_NOT_FOUND: there is none yet. */
-MUST_USE int config_load(
-    const char *dir, struct config *out, char *why, size_t size);
+MUST_USE int
+config_load(const char *dir, struct config *out, char *why, size_t size);
 /* Atomically. */
 MUST_USE int config_save(const char *dir, const struct config *c);
 

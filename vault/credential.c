@@ -23,15 +23,15 @@ row_decode(struct span row, struct metadata *m, uint32_t *oldest)
 	if (row.n <= 4)
 		return ERR_CRYPTO;
 	*oldest = (uint32_t)row.p[0] << 24 | (uint32_t)row.p[1] << 16 |
-	    (uint32_t)row.p[2] << 8 | row.p[3];
+		  (uint32_t)row.p[2] << 8 | row.p[3];
 	return metadata_parse(span_from(row, 4), m, why, sizeof(why)) == 0
-	    ? 0
-	    : ERR_CRYPTO;
+		   ? 0
+		   : ERR_CRYPTO;
 }
 
 int
-house_row_get(struct house *h, const char *name, struct metadata *m,
-    uint32_t *oldest)
+house_row_get(
+    struct house *h, const char *name, struct metadata *m, uint32_t *oldest)
 {
 	struct keep *row = NULL;
 	int r;
@@ -55,8 +55,8 @@ row_put(struct house *h, const struct metadata *m, uint32_t oldest)
 
 	if (r == 0 && (r = buf_put_u32(row, oldest)) == 0 &&
 	    (r = buf_put_str(row, text)) == 0)
-		r = store_put(h->store, STORE_CREDENTIAL, m->name, 0,
-		    buf_span(row));
+		r = store_put(
+		    h->store, STORE_CREDENTIAL, m->name, 0, buf_span(row));
 	free(text);
 	json_decref(json);
 	buf_free(row);
@@ -163,7 +163,7 @@ sweep_one(struct house *h, const char *name, uint32_t version)
 	r = house_row_get(h, name, &m, &oldest);
 	if (r == ERR_NOT_FOUND ||
 	    (r == 0 && (version < oldest || version > m.version)))
-		r = h->backend->ops->delete(h->backend, name, version);
+		r = h->backend->ops->delete (h->backend, name, version);
 	metadata_free(&m);
 	if (r != 0)
 		return r;
@@ -210,8 +210,7 @@ commit_row(struct house *h, const struct metadata *m, uint32_t oldest,
 	    ((r = row_put(h, m, oldest)) != 0 ||
 		(r = store_delete(
 		     h->store, STORE_INTENT, m->name, m->version)) != 0 ||
-		(pruned != 0 &&
-		    (r = intent_put(h, m->name, pruned)) != 0) ||
+		(pruned != 0 && (r = intent_put(h, m->name, pruned)) != 0) ||
 		(r = store_commit(h->store)) != 0))
 		store_rollback(h->store);
 	return house_store_result(h, r, w);
@@ -359,7 +358,7 @@ append(struct house *h, json_t *list, const char *name, struct house_words *w)
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
 		return r;
 	r = json_array_append_new(list, metadata_to_json(&m)) == 0 ? 0
-								    : ERR_NOMEM;
+								   : ERR_NOMEM;
 	metadata_free(&m);
 	return r;
 }
@@ -384,8 +383,7 @@ all_names(struct house *h, struct names *all, struct house_words *w)
 }
 
 int
-house_each(struct house *h, house_each_fn *fn, void *ctx,
-    struct house_words *w)
+house_each(struct house *h, house_each_fn *fn, void *ctx, struct house_words *w)
 {
 	struct names all = {0};
 	int r = all_names(h, &all, w);

@@ -115,8 +115,8 @@ request_run(struct job *j, struct house *h)
 {
 	struct request *q = (struct request *)j;
 
-	verbs_run(h, q->door->s->transfer, q->verb,
-	    span_of(q->json, q->json_n), q->secret, &q->a);
+	verbs_run(h, q->door->s->transfer, q->verb, span_of(q->json, q->json_n),
+	    q->secret, &q->a);
 	keep_free(q->secret);
 	q->secret = NULL;
 }

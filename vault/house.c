@@ -148,8 +148,8 @@ house_store_result(struct house *h, int err, struct house_words *w)
 		return house_fail(h, w, err,
 		    "Check space and permissions of the state directory.",
 		    "The vault's store cannot be read or written.");
-	return house_fail(h, w, err, "hatcheck logs", "The vault failed: %s.",
-	    err_text(err));
+	return house_fail(
+	    h, w, err, "hatcheck logs", "The vault failed: %s.", err_text(err));
 }
 
 /* --- opening --------------------------------------------------------- */
@@ -181,9 +181,8 @@ load_store(struct house *h)
 		set_state(h, VAULT_UNAVAILABLE, why);
 		return false;
 	}
-	if (h->backend == NULL &&
-	    backend_open(&h->config.now, h->store, &h->backend, why,
-		sizeof(why)) != 0) {
+	if (h->backend == NULL && backend_open(&h->config.now, h->store,
+				      &h->backend, why, sizeof(why)) != 0) {
 		set_state(h, VAULT_UNAVAILABLE, why);
 		return false;
 	}
@@ -256,7 +255,7 @@ note_opening(struct house *h, int r)
 	else if (r == ERR_LOCKED)
 		set_state(h, VAULT_LOCKED, b->why);
 	else if (r == ERR_CRYPTO && b->choice.key == CONFIG_KEY_PASSPHRASE &&
-	    !store_unlocked(h->store))
+		 !store_unlocked(h->store))
 		set_state(h, VAULT_LOCKED, b->why);
 	else
 		set_state(h, VAULT_UNAVAILABLE,
@@ -287,8 +286,7 @@ house_probe(struct house *h)
 }
 
 int
-house_unlock(struct house *h, const struct keep *secret,
-    struct house_words *w)
+house_unlock(struct house *h, const struct keep *secret, struct house_words *w)
 {
 	bool was_held = h->held;
 	int r;
@@ -298,9 +296,8 @@ house_unlock(struct house *h, const struct keep *secret,
 		return 0;
 	h->held = was_held;
 	return house_fail(h, w, r, next_step(h), "%s",
-	    h->backend != NULL && h->backend->why[0] != '\0'
-		? h->backend->why
-		: h->why);
+	    h->backend != NULL && h->backend->why[0] != '\0' ? h->backend->why
+							     : h->why);
 }
 
 void
@@ -334,8 +331,9 @@ plain_name(const char *name)
 	size_t n = strlen(name);
 
 	return n > 0 && n <= KEY_NAME_MAX &&
-	    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-			 "0123456789-_") == n;
+	       strspn(name,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		   "0123456789-_") == n;
 }
 
 static int

@@ -33,16 +33,16 @@ struct house_words {
 
 /* Opens config and store; a locked or missing keychain is a state, not a
  * failure. Fails only for lack of memory. */
-MUST_USE int house_new(
-    const char *config_dir, const char *state_dir, struct house **out);
+MUST_USE int
+house_new(const char *config_dir, const char *state_dir, struct house **out);
 void house_free(struct house *h);
 
 /* Call fn for each credential with its current value. fn may not change
  * the house. */
-typedef int house_each_fn(
-    void *ctx, const struct metadata *m, const struct keep *value);
-MUST_USE int house_each(struct house *h, house_each_fn *fn, void *ctx,
-    struct house_words *w);
+typedef int
+house_each_fn(void *ctx, const struct metadata *m, const struct keep *value);
+MUST_USE int house_each(
+    struct house *h, house_each_fn *fn, void *ctx, struct house_words *w);
 
 /* As of the last call. */
 enum vault_state house_state(const struct house *h);
@@ -54,29 +54,28 @@ void house_begin(struct house *h, int64_t asked_ms);
 /* Read vault.json again (when there was none), ask the keychain, open if
  * that needs no passphrase. Not when locked by house_lock(). */
 void house_probe(struct house *h);
-MUST_USE int house_unlock(
-    struct house *h, const struct keep *secret, struct house_words *w);
+MUST_USE int
+house_unlock(struct house *h, const struct keep *secret, struct house_words *w);
 void house_lock(struct house *h);
 
 /* Credentials. metadata out-parameters are the caller's to metadata_free().
  * name: any C string; what is no name is ERR_NOT_FOUND. */
 MUST_USE int house_add(struct house *h, const json_t *metadata,
     const struct keep *value, struct metadata *out, struct house_words *w);
-MUST_USE int house_show(struct house *h, const char *name,
-    struct metadata *out, struct house_words *w);
+MUST_USE int house_show(struct house *h, const char *name, struct metadata *out,
+    struct house_words *w);
 /* A new JSON array. */
-MUST_USE int house_list(
-    struct house *h, json_t **out, struct house_words *w);
+MUST_USE int house_list(struct house *h, json_t **out, struct house_words *w);
 MUST_USE int house_count(struct house *h, size_t *out);
 MUST_USE int house_bind(struct house *h, const char *name,
     const json_t *bindings, struct metadata *out, struct house_words *w);
 MUST_USE int house_rotate(struct house *h, const char *name,
     const struct keep *value, struct metadata *out, struct house_words *w);
-MUST_USE int house_remove(
-    struct house *h, const char *name, struct house_words *w);
+MUST_USE int
+house_remove(struct house *h, const char *name, struct house_words *w);
 /* Value and metadata together. */
-MUST_USE int house_lease(struct house *h, const char *name,
-    struct metadata *m, struct keep **value, struct house_words *w);
+MUST_USE int house_lease(struct house *h, const char *name, struct metadata *m,
+    struct keep **value, struct house_words *w);
 /* Could house_restore() take it? */
 MUST_USE int house_restore_check(struct house *h, const struct metadata *m,
     const struct keep *value, struct house_words *w);
@@ -86,10 +85,10 @@ MUST_USE int house_restore(struct house *h, const struct metadata *m,
     const struct keep *value, struct house_words *w);
 
 /* The minter's keys. */
-MUST_USE int house_key_get(
-    struct house *h, const char *name, struct keep **out);
-MUST_USE int house_key_put(
-    struct house *h, const char *name, struct span bytes);
+MUST_USE int
+house_key_get(struct house *h, const char *name, struct keep **out);
+MUST_USE int
+house_key_put(struct house *h, const char *name, struct span bytes);
 
 /* An intermediate for the session's gate, and the root, which is made when
  * there is none. DER, appended. */
@@ -98,8 +97,8 @@ MUST_USE int house_ca(struct house *h, const char *session, struct span spki,
     struct buf *root);
 MUST_USE int house_forget_session(struct house *h, const char *session);
 /* Roots of sessions that live() does not know are deleted. */
-MUST_USE int house_sweep_roots(struct house *h,
-    bool (*live)(void *ctx, const char *session), void *ctx);
+MUST_USE int house_sweep_roots(
+    struct house *h, bool (*live)(void *ctx, const char *session), void *ctx);
 
 /* Move to another backend or key source: copy, read back, switch
  * vault.json, remove the old. */

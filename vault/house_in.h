@@ -12,7 +12,7 @@ struct house {
 	char *config_dir, *state_dir;
 	struct config config;
 	bool configured;
-	bool held; /* locked by a person: only a person unlocks */
+	bool held;		 /* locked by a person: only a person unlocks */
 	struct store *store;	 /* NULL until it opens */
 	struct backend *backend; /* NULL until it opens */
 	enum vault_state state;
@@ -21,20 +21,20 @@ struct house {
 };
 
 /* Fill w and return err. */
-int house_fail(struct house *h, struct house_words *w, int err,
-    const char *next, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+int
+house_fail(struct house *h, struct house_words *w, int err, const char *next,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* 0 when store and house key are there; tries to get there. */
 MUST_USE int house_need_open(struct house *h, struct house_words *w);
 /* The backend's last answer decides the state; words for a failure. */
 MUST_USE int house_note(struct house *h, int err, struct house_words *w);
 /* The store's last answer; words for a failure. */
-MUST_USE int house_store_result(
-    struct house *h, int err, struct house_words *w);
+MUST_USE int
+house_store_result(struct house *h, int err, struct house_words *w);
 
 /* The row of a credential: its metadata, and the oldest kept version. */
-MUST_USE int house_row_get(struct house *h, const char *name,
-    struct metadata *m, uint32_t *oldest);
+MUST_USE int house_row_get(
+    struct house *h, const char *name, struct metadata *m, uint32_t *oldest);
 
 MUST_USE int house_sweep_intents(struct house *h);
 /* After the backend has opened and vault.json names a next one. */

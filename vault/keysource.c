@@ -36,8 +36,8 @@ keysource_path(const struct config_choice *c, char out[static PATH_MAX],
 }
 
 static int
-from_file(const struct config_choice *c, struct keep **out, char *why,
-    size_t size)
+from_file(
+    const struct config_choice *c, struct keep **out, char *why, size_t size)
 {
 	struct buf *b = buf_new_locked(MATERIAL_MAX);
 	char path[PATH_MAX];
@@ -48,9 +48,8 @@ from_file(const struct config_choice *c, struct keep **out, char *why,
 	if ((r = keysource_path(c, path, why, size)) == 0 &&
 	    (r = safefile_read(path, MATERIAL_MAX, true, b, why, size)) == 0 &&
 	    buf_len(b) < SEAL_KEY) {
-		snprintf(why, size,
-		    "The key file %s is shorter than %d bytes.", path,
-		    SEAL_KEY);
+		snprintf(why, size, "The key file %s is shorter than %d bytes.",
+		    path, SEAL_KEY);
 		r = ERR_FORMAT;
 	}
 	if (r == 0)

@@ -23,8 +23,8 @@ MUST_USE int keysource_path(const struct config_choice *c,
 
 /* The wrapping key. passphrase: borrowed, or NULL. cost: for a passphrase.
  * ERR_LOCKED: it needs a passphrase and has none. why: a sentence. */
-MUST_USE int keysource_key(const struct config_choice *c,
-    const struct keep *passphrase, const struct seal_cost *cost,
-    struct keep **out, char *why, size_t size);
+MUST_USE int
+keysource_key(const struct config_choice *c, const struct keep *passphrase,
+    const struct seal_cost *cost, struct keep **out, char *why, size_t size);
 
 #endif

@@ -43,8 +43,8 @@ need(const char *name, const struct kind **out, char *why, size_t size)
 	if ((*out = kind_find(name)) != NULL)
 		return 0;
 	kind_names(names, sizeof(names));
-	snprintf(why, size, "There is no kind \"%s\"; there are: %s.", name,
-	    names);
+	snprintf(
+	    why, size, "There is no kind \"%s\"; there are: %s.", name, names);
 	return ERR_ARGUMENT;
 }
 
@@ -85,8 +85,8 @@ wrong_length(const struct metadata *m, struct span value)
 }
 
 int
-kind_check_value(const struct metadata *m, struct span value, char *why,
-    size_t size)
+kind_check_value(
+    const struct metadata *m, struct span value, char *why, size_t size)
 {
 	const char *wrong = wrong_length(m, value);
 	const struct kind *k;

@@ -61,8 +61,7 @@ copy_credential(void *ctx, const struct metadata *m, const struct keep *value)
 }
 
 static int
-delete_credential(
-    void *ctx, const struct metadata *m, const struct keep *value)
+delete_credential(void *ctx, const struct metadata *m, const struct keep *value)
 {
 	struct move *move = ctx;
 	struct metadata row;
@@ -76,7 +75,7 @@ delete_credential(
 	metadata_free(&row);
 	for (uint32_t v = oldest; v <= m->version && r == 0; v++) {
 		backend_budget(move->to, backend_now_ms());
-		r = move->to->ops->delete(move->to, m->name, v);
+		r = move->to->ops->delete (move->to, m->name, v);
 	}
 	return r;
 }
@@ -105,7 +104,7 @@ static bool
 same_choice(const struct config_choice *a, const struct config_choice *b)
 {
 	return a->backend == b->backend && a->key == b->key &&
-	    strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
+	       strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
 }
 
 /* After the switch: nothing here can undo it, so failures are told only. */
@@ -123,7 +122,8 @@ remove_old(struct house *h, struct backend *old)
 		r = old->ops->disown(old);
 	if (r != 0)
 		log_event(LOG_WARN, "vault_old_store_remains",
-		    LOG_STR("backend", config_backend_name(old->choice.backend)),
+		    LOG_STR(
+			"backend", config_backend_name(old->choice.backend)),
 		    LOG_STR("why", old->why), LOG_ERR(r));
 	backend_close(old);
 }
@@ -189,23 +189,22 @@ house_migrate(struct house *h, const struct config_choice *to,
 		*n = m.n;
 		return 0;
 	}
-	house_fail(h, w, r, "hatcheck doctor",
-	    "Nothing was moved: %s", m.to->why[0] != '\0' ? m.to->why
-		: h->backend->why[0] != '\0'		  ? h->backend->why
-							  : err_text(r));
+	house_fail(h, w, r, "hatcheck doctor", "Nothing was moved: %s",
+	    m.to->why[0] != '\0'	 ? m.to->why
+	    : h->backend->why[0] != '\0' ? h->backend->why
+					 : err_text(r));
 	undo(h, &m);
 	return r;
 }
 
 int
-house_migrate_later(struct house *h, const struct config_choice *to,
-    size_t *n, struct house_words *w)
+house_migrate_later(struct house *h, const struct config_choice *to, size_t *n,
+    struct house_words *w)
 {
 	struct config c = h->config;
 	int r;
 
-	if ((r = house_need_open(h, w)) != 0 ||
-	    (r = house_count(h, n)) != 0)
+	if ((r = house_need_open(h, w)) != 0 || (r = house_count(h, n)) != 0)
 		return r;
 	if (same_choice(&h->config.now, to))
 		return house_fail(h, w, ERR_EXISTS, "hatcheck vault status",

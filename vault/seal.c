@@ -9,8 +9,8 @@
 #define OPS_MAX 16
 
 int
-seal_box(const struct keep *key, struct span ad, struct span plain,
-    struct buf *out)
+seal_box(
+    const struct keep *key, struct span ad, struct span plain, struct buf *out)
 {
 	size_t n = plain.n + SEAL_EXTRA;
 	uint8_t *p;
@@ -28,8 +28,8 @@ seal_box(const struct keep *key, struct span ad, struct span plain,
 }
 
 int
-seal_open(const struct keep *key, struct span ad, struct span box,
-    struct keep **out)
+seal_open(
+    const struct keep *key, struct span ad, struct span box, struct keep **out)
 {
 	struct keep *plain = NULL;
 	int r;
@@ -41,8 +41,8 @@ seal_open(const struct keep *key, struct span ad, struct span box,
 	if ((r = keep_blank(box.n - SEAL_EXTRA, &plain)) != 0)
 		return r;
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(keep_bytes(plain), NULL,
-		NULL, box.p + SEAL_NONCE, box.n - SEAL_NONCE, ad.p, ad.n,
-		box.p, keep_reveal(key).p) != 0) {
+		NULL, box.p + SEAL_NONCE, box.n - SEAL_NONCE, ad.p, ad.n, box.p,
+		keep_reveal(key).p) != 0) {
 		keep_free(plain);
 		return ERR_CRYPTO;
 	}
@@ -59,8 +59,8 @@ seal_cost_fresh(struct seal_cost *c)
 }
 
 int
-seal_key_from_passphrase(struct span passphrase, const struct seal_cost *c,
-    struct keep **out)
+seal_key_from_passphrase(
+    struct span passphrase, const struct seal_cost *c, struct keep **out)
 {
 	struct keep *key = NULL;
 	int r;
@@ -72,9 +72,9 @@ seal_key_from_passphrase(struct span passphrase, const struct seal_cost *c,
 		return ERR_ARGUMENT;
 	if ((r = keep_blank(SEAL_KEY, &key)) != 0)
 		return r;
-	if (crypto_pwhash(keep_bytes(key), SEAL_KEY,
-		(const char *)passphrase.p, passphrase.n, c->salt, c->ops,
-		c->mem, crypto_pwhash_ALG_ARGON2ID13) != 0) {
+	if (crypto_pwhash(keep_bytes(key), SEAL_KEY, (const char *)passphrase.p,
+		passphrase.n, c->salt, c->ops, c->mem,
+		crypto_pwhash_ALG_ARGON2ID13) != 0) {
 		keep_free(key);
 		return ERR_NOMEM;
 	}
@@ -83,8 +83,7 @@ seal_key_from_passphrase(struct span passphrase, const struct seal_cost *c,
 }
 
 int
-seal_key_from_material(struct span material, const char *use,
-    struct keep **out)
+seal_key_from_material(struct span material, const char *use, struct keep **out)
 {
 	uint8_t personal[crypto_generichash_blake2b_PERSONALBYTES] = {0};
 	struct keep *key = NULL;

@@ -20,10 +20,10 @@
 #define SEAL_SALT 16
 
 /* Appends the box to out. */
-MUST_USE int seal_box(const struct keep *key, struct span ad,
-    struct span plain, struct buf *out);
-MUST_USE int seal_open(const struct keep *key, struct span ad,
-    struct span box, struct keep **out);
+MUST_USE int seal_box(
+    const struct keep *key, struct span ad, struct span plain, struct buf *out);
+MUST_USE int seal_open(
+    const struct keep *key, struct span ad, struct span box, struct keep **out);
 
 /* Argon2id. The costs are stored beside what they made, and bounded when
  * read back, so that a damaged file cannot ask for all memory. */

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PROBE_S 2.      /* how soon a keychain that came back is seen */
-#define SWEEP_S 3600.   /* by then every living session has a gate */
+#define PROBE_S 2.    /* how soon a keychain that came back is seen */
+#define SWEEP_S 3600. /* by then every living session has a gate */
 
 /* --- state ----------------------------------------------------------- */
 
@@ -35,8 +35,8 @@ on_state(void *ctx, const struct job *j)
 	if (j->state == s->state && strcmp(j->why, s->why) == 0)
 		return;
 	if (j->state != s->state)
-		log_event(LOG_INFO, "vault_state",
-		    LOG_INT("state", j->state), LOG_STR("why", j->why));
+		log_event(LOG_INFO, "vault_state", LOG_INT("state", j->state),
+		    LOG_STR("why", j->why));
 	if (j->state == VAULT_LOCKED && s->state != VAULT_LOCKED)
 		session_tell_changed(s, NULL, 0);
 	s->state = j->state;

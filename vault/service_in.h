@@ -34,15 +34,14 @@ struct service {
 
 /* session.c */
 #define SESSIONS_MAX 4096
-MUST_USE int session_peer(
-    struct service *s, const struct ctl_peer *p, int fd);
-MUST_USE int session_describe(
-    struct service *s, struct span id, struct span descriptor);
+MUST_USE int session_peer(struct service *s, const struct ctl_peer *p, int fd);
+MUST_USE int
+session_describe(struct service *s, struct span id, struct span descriptor);
 void session_gone(struct service *s, struct span id);
 void session_free_all(struct service *s);
 /* Tell every courier that leased name; NULL: each its own. */
-void session_tell_changed(
-    struct service *s, const char *name, uint32_t version);
+void
+session_tell_changed(struct service *s, const char *name, uint32_t version);
 /* Delete roots that no session has any more. */
 void session_sweep_roots(struct service *s);
 

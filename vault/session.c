@@ -84,16 +84,16 @@ names_parse(const json_t *list, size_t max, struct names *out)
 }
 
 static int
-descriptor_parse(struct span text, struct names *credentials,
-    struct names *hosts)
+descriptor_parse(
+    struct span text, struct names *credentials, struct names *hosts)
 {
 	static const char *const members[] = {"credentials", "hosts", NULL};
 	json_t *json = json_strict(text);
 	int r = ERR_FORMAT;
 
 	if (json_is_object(json) && json_only(json, members, NULL) &&
-	    (r = names_parse(json_object_get(json, "credentials"), 256,
-		 credentials)) == 0)
+	    (r = names_parse(
+		 json_object_get(json, "credentials"), 256, credentials)) == 0)
 		r = names_parse(
 		    json_object_get(json, "hosts"), CA_NAMES_MAX, hosts);
 	json_decref(json);
@@ -268,9 +268,8 @@ lease_run(struct job *j, struct house *h)
 static void
 send_lease(struct session *x, struct lease *q)
 {
-	struct lease_given m = {.rid = q->rid,
-	    .err = q->err,
-	    .credential = span_str(q->name)};
+	struct lease_given m = {
+	    .rid = q->rid, .err = q->err, .credential = span_str(q->name)};
 	int r;
 
 	/* What it may have can have changed meanwhile. */
@@ -376,8 +375,8 @@ tell_one(struct session *x, const char *name, uint32_t version)
 	 * not take it loses its link, and with that what it leased. */
 	if (link_send(x->courier, &msg_lease_changed, &m, -1) != 0 ||
 	    link_flush(x->courier, 20) != 0) {
-		log_event(LOG_ERROR, "vault_courier_deaf",
-		    LOG_STR("session", x->id));
+		log_event(
+		    LOG_ERROR, "vault_courier_deaf", LOG_STR("session", x->id));
 		link_free(x->courier);
 		x->courier = NULL;
 	}
@@ -654,8 +653,7 @@ session_peer(struct service *s, const struct ctl_peer *p, int fd)
 		close(fd);
 		return r;
 	}
-	return p->role == LINK_COURIER ? take_courier(x, fd)
-				       : take_gate(x, fd);
+	return p->role == LINK_COURIER ? take_courier(x, fd) : take_gate(x, fd);
 }
 
 struct forget {

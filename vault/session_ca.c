@@ -63,8 +63,8 @@ root_make(struct house *h, const char *session, struct keep **out)
 	int r = cert == NULL ? ERR_NOMEM : 0;
 
 	if (r == 0 &&
-	    (r = ca_root_new(session, (int64_t)time(NULL), ROOT_LIFE, &key,
-		 cert)) == 0 &&
+	    (r = ca_root_new(
+		 session, (int64_t)time(NULL), ROOT_LIFE, &key, cert)) == 0 &&
 	    (r = root_join(buf_span(cert), keep_reveal(key), &record)) == 0)
 		r = store_put(
 		    h->store, STORE_ROOT, session, 0, keep_reveal(record));
@@ -127,8 +127,8 @@ find_dead(void *ctx, const char *name, uint64_t version)
 }
 
 int
-house_sweep_roots(struct house *h, bool (*live)(void *ctx, const char *session),
-    void *ctx)
+house_sweep_roots(
+    struct house *h, bool (*live)(void *ctx, const char *session), void *ctx)
 {
 	struct sweep s = {.live = live, .ctx = ctx};
 	int r = house_need_open(h, NULL);

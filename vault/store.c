@@ -23,6 +23,7 @@
  * the journal back and undo what was acknowledged.
  */
 static const char *const settings[] = {
+    "PRAGMA page_size=1024",
     "PRAGMA trusted_schema=OFF",
     "PRAGMA cell_size_check=ON",
     "PRAGMA temp_store=MEMORY",
@@ -129,8 +130,9 @@ one_number(struct store *s, const char *sql, int64_t *out)
 	if (code == SQLITE_ROW)
 		*out = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
-	return code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? ERR_CRYPTO
-							    : map_error(code);
+	return code == SQLITE_ROW    ? 0
+	       : code == SQLITE_DONE ? ERR_CRYPTO
+				     : map_error(code);
 }
 
 static int
@@ -173,7 +175,8 @@ store_header_get(struct store *s, const char *name, struct buf *out)
 
 	if (s->fresh)
 		return ERR_NOT_FOUND;
-	if ((r = prepare(s, "SELECT value FROM header WHERE name=?", &q)) != 0 ||
+	if ((r = prepare(s, "SELECT value FROM header WHERE name=?", &q)) !=
+		0 ||
 	    (r = bind_text(q, 1, name)) != 0)
 		goto out;
 	int code = sqlite3_step(q);
@@ -208,7 +211,8 @@ header_write(struct store *s, const char *name, struct span value)
 	if (value.n != 0)
 		memcpy(whole_value, value.p, value.n);
 	checksum(name, value, whole_value + value.n);
-	if ((r = prepare(s, sql, &q)) != 0 || (r = bind_text(q, 1, name)) != 0 ||
+	if ((r = prepare(s, sql, &q)) != 0 ||
+	    (r = bind_text(q, 1, name)) != 0 ||
 	    (r = bind_blob(q, 2, span_of(whole_value, value.n + SUM))) != 0) {
 		sqlite3_finalize(q);
 		return r;
@@ -311,8 +315,8 @@ apply_settings(struct store *s)
 {
 	int on = 1, r = 0;
 
-	if (sqlite3_db_config(
-		s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK)
+	if (sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) !=
+	    SQLITE_OK)
 		return ERR_SEQUENCE;
 	for (size_t i = 0; r == 0 && i < sizeof(settings) / sizeof(*settings);
 	     i++)
@@ -320,9 +324,18 @@ apply_settings(struct store *s)
 	return r;
 }
 
+/* SQLite takes a file cut to less than a page for an empty one. */
+static bool
+empty_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size == 0;
+}
+
 /* Takes the exclusive lock; decides whether anything is there. */
 static int
-look(struct store *s)
+look(struct store *s, const char *path)
 {
 	int64_t version = 0, objects = 0;
 	struct buf *b = NULL;
@@ -330,12 +343,12 @@ look(struct store *s)
 
 	if ((r = exec(s, "BEGIN EXCLUSIVE; COMMIT")) != 0 ||
 	    (r = one_number(s, "PRAGMA user_version", &version)) != 0 ||
-	    (r = one_number(s, "SELECT count(*) FROM sqlite_schema",
-		 &objects)) != 0)
+	    (r = one_number(
+		 s, "SELECT count(*) FROM sqlite_schema", &objects)) != 0)
 		return r;
 	s->fresh = version == 0 && objects == 0;
 	if (s->fresh)
-		return 0;
+		return empty_file(path) ? 0 : ERR_CRYPTO;
 	if (version != SCHEMA_VERSION || objects != 2)
 		return ERR_CRYPTO;
 	if ((r = whole(s)) != 0)
@@ -363,9 +376,9 @@ prepare_file(const char *path)
 		return ERR_IO;
 	if (fstat(fd, &st) == 0)
 		r = S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-			(st.st_mode & 077) == 0
-		    ? 0
-		    : ERR_DENIED;
+			    (st.st_mode & 077) == 0
+			? 0
+			: ERR_DENIED;
 	close(fd);
 	return r;
 }
@@ -387,8 +400,8 @@ explain(int err, const char *path, char *why, size_t size)
 int
 store_open(const char *dir, struct store **out, char *why, size_t size)
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW |
-	    SQLITE_OPEN_NOMUTEX;
+	int flags =
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX;
 	struct store *s = calloc(1, sizeof(*s));
 	char path[4096];
 	int r = ERR_TOO_BIG;
@@ -401,7 +414,7 @@ store_open(const char *dir, struct store **out, char *why, size_t size)
 	if ((r = prepare_file(path)) != 0)
 		goto fail;
 	r = map_error(sqlite3_open_v2(path, &s->db, flags, NULL));
-	if (r != 0 || (r = apply_settings(s)) != 0 || (r = look(s)) != 0)
+	if (r != 0 || (r = apply_settings(s)) != 0 || (r = look(s, path)) != 0)
 		goto fail;
 	*out = s;
 	return 0;
@@ -559,8 +572,7 @@ leave(struct store *s, bool own, int r)
 /* --- records --------------------------------------------------------- */
 
 static int
-bind_id(sqlite3_stmt *q, const char *table, const char *name,
-    uint64_t version)
+bind_id(sqlite3_stmt *q, const char *table, const char *name, uint64_t version)
 {
 	int r;
 
@@ -665,8 +677,8 @@ store_put(struct store *s, const char *table, const char *name,
 }
 
 int
-store_delete(struct store *s, const char *table, const char *name,
-    uint64_t version)
+store_delete(
+    struct store *s, const char *table, const char *name, uint64_t version)
 {
 	static const char sql[] =
 	    "DELETE FROM record WHERE tbl=? AND name=? AND version=?";

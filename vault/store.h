@@ -37,8 +37,8 @@ struct store;
 
 /* Opens DIR/vault.db, or makes an empty file. One process at a time
  * (ERR_SEQUENCE). ERR_CRYPTO: damaged. why: a sentence. */
-MUST_USE int store_open(
-    const char *dir, struct store **out, char *why, size_t size);
+MUST_USE int
+store_open(const char *dir, struct store **out, char *why, size_t size);
 void store_close(struct store *s);
 
 /* Nothing was ever committed: store_found() comes first. */
@@ -77,15 +77,15 @@ MUST_USE int store_clear(struct store *s, const char *table);
 /* In order of name and version; fn may not change the store. Stops at the
  * first non-zero and returns it. */
 typedef int store_each_fn(void *ctx, const char *name, uint64_t version);
-MUST_USE int store_each(
-    struct store *s, const char *table, store_each_fn *fn, void *ctx);
+MUST_USE int
+store_each(struct store *s, const char *table, store_each_fn *fn, void *ctx);
 
 /* The header: few, public, named blobs (how the house key is wrapped).
  * Guarded by a checksum against accident only. */
-MUST_USE int store_header_get(
-    struct store *s, const char *name, struct buf *out);
-MUST_USE int store_header_put(
-    struct store *s, const char *name, struct span value);
+MUST_USE int
+store_header_get(struct store *s, const char *name, struct buf *out);
+MUST_USE int
+store_header_put(struct store *s, const char *name, struct span value);
 MUST_USE int store_header_delete(struct store *s, const char *name);
 
 #endif

@@ -220,8 +220,8 @@ reply_part(struct call *c, uint64_t part)
 	struct span from = span_from(all, (size_t)part * PART);
 	struct span piece = span_of(from.p, from.n < PART ? from.n : PART);
 	bool more = from.n > PART;
-	size_t size = sodium_base64_ENCODED_LEN(
-	    PART, sodium_base64_VARIANT_ORIGINAL);
+	size_t size =
+	    sodium_base64_ENCODED_LEN(PART, sodium_base64_VARIANT_ORIGINAL);
 	char *text;
 	int r;
 
@@ -232,9 +232,8 @@ reply_part(struct call *c, uint64_t part)
 		return ERR_NOMEM;
 	sodium_bin2base64(
 	    text, size, piece.p, piece.n, sodium_base64_VARIANT_ORIGINAL);
-	r = reply(c,
-	    json_pack("{s:s, s:I, s:b}", "backup", text, "part",
-		(json_int_t)part, "more", (int)more));
+	r = reply(c, json_pack("{s:s, s:I, s:b}", "backup", text, "part",
+			 (json_int_t)part, "more", (int)more));
 	free(text);
 	if (!more) {
 		buf_free(c->t->backup);
@@ -256,8 +255,7 @@ v_backup(struct call *c)
 		c->t->backup = buf_new(BACKUP_MAX);
 		if (c->t->backup == NULL)
 			return ERR_NOMEM;
-		r = backup_make(
-		    c->h, c->secret, c->t->backup, &c->a->words);
+		r = backup_make(c->h, c->secret, c->t->backup, &c->a->words);
 		if (r != 0) {
 			buf_free(c->t->backup);
 			c->t->backup = NULL;
@@ -305,8 +303,7 @@ v_restore(struct call *c)
 
 	r = json_u64(c->in, "part", BACKUP_MAX / 1024, &part);
 	if (text == NULL || (r != 0 && r != ERR_NOT_FOUND) ||
-	    ((r = json_flag(c->in, "more", &more)) != 0 &&
-		r != ERR_NOT_FOUND))
+	    ((r = json_flag(c->in, "more", &more)) != 0 && r != ERR_NOT_FOUND))
 		return refuse(c, ERR_ARGUMENT,
 		    "restore takes backup, part and more.", "");
 	if (part == 0) {
@@ -321,11 +318,10 @@ v_restore(struct call *c)
 	c->t->next_part++;
 	if (more)
 		return reply(c, json_pack("{s:b}", "more", 1));
-	r = backup_restore(c->h, c->secret, buf_span(c->t->restore), &n,
-	    &c->a->words);
+	r = backup_restore(
+	    c->h, c->secret, buf_span(c->t->restore), &n, &c->a->words);
 	if (r == 0)
-		r = reply(
-		    c, json_pack("{s:I}", "credentials", (json_int_t)n));
+		r = reply(c, json_pack("{s:I}", "credentials", (json_int_t)n));
 out:
 	end_restore(c->t);
 	return r;
@@ -347,8 +343,7 @@ parse_target(struct call *c, struct config_choice *to)
 	    json_object_get(j, "next") != NULL) {
 		json_decref(j);
 		return refuse(c, ERR_ARGUMENT,
-		    "migrate needs \"to\": secret-service or sealed-file.",
-		    "");
+		    "migrate needs \"to\": secret-service or sealed-file.", "");
 	}
 	json_object_set(j, "backend", backend);
 	json_object_del(j, "to");
@@ -375,9 +370,8 @@ v_migrate(struct call *c)
 	if (r != 0)
 		return r;
 	c->a->restart = later;
-	return reply(c,
-	    json_pack("{s:I, s:b}", "credentials", (json_int_t)n, "pending",
-		(int)later));
+	return reply(c, json_pack("{s:I, s:b}", "credentials", (json_int_t)n,
+			    "pending", (int)later));
 }
 
 /* --- the table ------------------------------------------------------- */

@@ -95,7 +95,8 @@ work(void *arg)
 			pthread_cond_wait(&w->more, &w->lock);
 			continue;
 		}
-		w->give_up_ms = backend_now_ms() +
+		w->give_up_ms =
+		    backend_now_ms() +
 		    (j->slow ? WORKER_SLOW_STUCK_MS : WORKER_STUCK_MS);
 		pthread_mutex_unlock(&w->lock);
 		run_one(w, j);

@@ -26,7 +26,7 @@ struct worker;
 
 struct job {
 	void (*run)(struct job *j, struct house *h); /* on the worker */
-	void (*done)(struct job *j); /* on the loop */
+	void (*done)(struct job *j);		     /* on the loop */
 	void (*free)(struct job *j); /* after that, or instead */
 	bool slow; /* touches every credential: may take longer */
 	/* The worker's: */

@@ -100,8 +100,8 @@ unwrap(struct backend *b, struct span custody, const struct keep *secret,
 	ad = buf_new(1024);
 	r = ad == NULL ? ERR_NOMEM : put_ad(ad, head, b->store);
 	if (r == 0)
-		r = seal_open(wrap, buf_span(ad),
-		    span_from(custody, CUSTODY_HEAD), key);
+		r = seal_open(
+		    wrap, buf_span(ad), span_from(custody, CUSTODY_HEAD), key);
 	if (r == ERR_CRYPTO)
 		backend_say(b, "%s",
 		    secret != NULL ? "The passphrase is wrong."
@@ -112,8 +112,8 @@ unwrap(struct backend *b, struct span custody, const struct keep *secret,
 }
 
 static int
-unlock_slot(struct backend *b, int slot, const struct keep *secret,
-    struct keep **key)
+unlock_slot(
+    struct backend *b, int slot, const struct keep *secret, struct keep **key)
 {
 	struct buf *custody = buf_new(CUSTODY_MAX);
 	int r;
@@ -130,8 +130,7 @@ unlock_slot(struct backend *b, int slot, const struct keep *secret,
 }
 
 static int
-sealed_unlock(struct backend *b, const struct keep *secret,
-    struct keep **key)
+sealed_unlock(struct backend *b, const struct keep *secret, struct keep **key)
 {
 	int worst = ERR_NOT_FOUND;
 
@@ -175,8 +174,8 @@ check_passphrase(struct backend *b, const struct keep *secret)
 }
 
 static int
-sealed_adopt(struct backend *b, const struct keep *secret,
-    const struct keep *key)
+sealed_adopt(
+    struct backend *b, const struct keep *secret, const struct keep *key)
 {
 	struct buf *custody = NULL, *ad = NULL;
 	struct keep *wrap = NULL;
@@ -196,8 +195,8 @@ sealed_adopt(struct backend *b, const struct keep *secret,
 	    (r = put_ad(ad, buf_span(custody), b->store)) == 0 &&
 	    (r = seal_box(wrap, buf_span(ad), keep_reveal(key), custody)) ==
 		0 &&
-	    (r = store_header_put(
-		 b->store, slots[slot], buf_span(custody))) == 0)
+	    (r = store_header_put(b->store, slots[slot], buf_span(custody))) ==
+		0)
 		b->slot = slot;
 	keep_free(wrap);
 	buf_free(custody);
@@ -221,8 +220,7 @@ sealed_settle(struct backend *b)
 static int
 sealed_disown(struct backend *b)
 {
-	return b->slot < 0 ? 0
-			   : store_header_delete(b->store, slots[b->slot]);
+	return b->slot < 0 ? 0 : store_header_delete(b->store, slots[b->slot]);
 }
 
 static void
@@ -232,15 +230,15 @@ sealed_lock(struct backend *b)
 }
 
 static int
-sealed_put(struct backend *b, const char *name, uint32_t version,
-    struct span value)
+sealed_put(
+    struct backend *b, const char *name, uint32_t version, struct span value)
 {
 	return store_put(b->store, STORE_VALUE, name, version, value);
 }
 
 static int
-sealed_get(struct backend *b, const char *name, uint32_t version,
-    struct keep **out)
+sealed_get(
+    struct backend *b, const char *name, uint32_t version, struct keep **out)
 {
 	return store_get(b->store, STORE_VALUE, name, version, out);
 }
