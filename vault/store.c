@@ -13,6 +13,7 @@
 
 #define SCHEMA_VERSION 1
 #define SUM 16
+#define PAGE 1024 /* see settings */
 #define BOX_MAX (KEEP_MAX + SEAL_EXTRA)
 #define HEADER_MAX 4096
 
@@ -324,18 +325,9 @@ apply_settings(struct store *s)
 	return r;
 }
 
-/* SQLite takes a file cut to less than a page for an empty one. */
-static bool
-empty_file(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && st.st_size == 0;
-}
-
 /* Takes the exclusive lock; decides whether anything is there. */
 static int
-look(struct store *s, const char *path)
+look(struct store *s)
 {
 	int64_t version = 0, objects = 0;
 	struct buf *b = NULL;
@@ -348,7 +340,7 @@ look(struct store *s, const char *path)
 		return r;
 	s->fresh = version == 0 && objects == 0;
 	if (s->fresh)
-		return empty_file(path) ? 0 : ERR_CRYPTO;
+		return 0;
 	if (version != SCHEMA_VERSION || objects != 2)
 		return ERR_CRYPTO;
 	if ((r = whole(s)) != 0)
@@ -365,6 +357,19 @@ look(struct store *s, const char *path)
 	return r == ERR_NOT_FOUND ? ERR_CRYPTO : r;
 }
 
+/* SQLite takes a file cut to less than a page for an empty one, and would
+ * begin anew. (With a journal beside it, it mends the length itself.) */
+static int
+check_length(const char *path, off_t size)
+{
+	char journal[4096 + 16];
+
+	if (size % PAGE == 0)
+		return 0;
+	snprintf(journal, sizeof(journal), "%s-journal", path);
+	return access(journal, F_OK) == 0 ? 0 : ERR_CRYPTO;
+}
+
 static int
 prepare_file(const char *path)
 {
@@ -377,7 +382,7 @@ prepare_file(const char *path)
 	if (fstat(fd, &st) == 0)
 		r = S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
 			    (st.st_mode & 077) == 0
-			? 0
+			? check_length(path, st.st_size)
 			: ERR_DENIED;
 	close(fd);
 	return r;
@@ -414,7 +419,7 @@ store_open(const char *dir, struct store **out, char *why, size_t size)
 	if ((r = prepare_file(path)) != 0)
 		goto fail;
 	r = map_error(sqlite3_open_v2(path, &s->db, flags, NULL));
-	if (r != 0 || (r = apply_settings(s)) != 0 || (r = look(s, path)) != 0)
+	if (r != 0 || (r = apply_settings(s)) != 0 || (r = look(s)) != 0)
 		goto fail;
 	*out = s;
 	return 0;
