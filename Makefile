@@ -117,7 +117,7 @@ ID_OBJS := $(O)/lib/link.o
 $(ID_OBJS): $(O)/build-id
 $(ID_OBJS): EXTRA_CFLAGS = -DBUILD_ID='"$(BUILD_ID)"'
 PATH_OBJS := $(O)/cli/% $(O)/supervisor/%
-$(O)/cli/%.o $(O)/supervisor/%.o: EXTRA_CFLAGS = -DVERSION='"$(VERSION)"' \
+$(O)/cli/%.o $(O)/supervisor/%.o $(O)/minter/%.o: EXTRA_CFLAGS = -DVERSION='"$(VERSION)"' \
 	-DLIBEXECDIR='"$(LIBEXECDIR)"' -DDATADIR='"$(DATADIR)"'
 $(O)/egress/http/%.o: EXTRA_CFLAGS = $(LLHTTP_CFLAGS)
 $(O)/vault/%.o: EXTRA_CFLAGS = $(shell $(PKG) --cflags libsecret-1) \

@@ -25,8 +25,8 @@ static int
 read_known(struct audit *a)
 {
 	uint8_t text[JWKS_JSON_MAX];
-	int fd = openat(
-	    a->dirfd, AUDIT_KEYS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd =
+	    openat(a->dirfd, AUDIT_KEYS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : ERR_IO;
@@ -87,8 +87,8 @@ audit_free(struct audit *a)
 static char *
 encode(const char *event, json_t *fields)
 {
-	json_t *o = json_pack("{s:s, s:I}", "event", event, "time",
-	    (json_int_t)clock_wall_ms());
+	json_t *o = json_pack(
+	    "{s:s, s:I}", "event", event, "time", (json_int_t)clock_wall_ms());
 	char *text = NULL;
 
 	if (o != NULL && (fields == NULL || json_object_update(o, fields) == 0))
@@ -181,8 +181,8 @@ sign(struct audit *a, const char *session, uint64_t seq,
 {
 	uint8_t sig[SIGNING_SIGNATURE];
 	struct buf *m = buf_new(256);
-	int r = m == NULL ? ERR_NOMEM
-			  : audit_anchor_message(session, seq, hash, m);
+	int r =
+	    m == NULL ? ERR_NOMEM : audit_anchor_message(session, seq, hash, m);
 
 	if (r == 0)
 		r = signing_sign(a->keys, buf_span(m), sig);
@@ -207,8 +207,7 @@ audit_anchor(struct audit *a, const char *session, uint64_t seq,
 
 	if (a->keys == NULL)
 		r = ERR_SEQUENCE;
-	if (r == 0 &&
-	    (r = b64url_put(span_of(hash, CHAINLOG_HASH), h)) == 0 &&
+	if (r == 0 && (r = b64url_put(span_of(hash, CHAINLOG_HASH), h)) == 0 &&
 	    (r = sign(a, session, seq, hash, sig)) == 0)
 		r = audit_line(a, "anchor",
 		    json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,

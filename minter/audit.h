@@ -25,8 +25,7 @@ struct audit;
 
 /* dirfd: the audit directory, taken over; reads keys.json if there is
  * one. why: a sentence when it fails. */
-MUST_USE int audit_open(
-    int dirfd, struct audit **out, char *why, size_t size);
+MUST_USE int audit_open(int dirfd, struct audit **out, char *why, size_t size);
 void audit_free(struct audit *a);
 
 /* One line: {"event":event,"time":ms, ...fields}. fields is consumed. It
@@ -40,8 +39,8 @@ bool audit_ok(const struct audit *a);
 
 /* Sign with keys (borrowed) from now on; adds the public half to
  * keys.json. */
-MUST_USE int audit_use_key(
-    struct audit *a, const struct signing *keys, int64_t now);
+MUST_USE int
+audit_use_key(struct audit *a, const struct signing *keys, int64_t now);
 /* ERR_SEQUENCE before audit_use_key(). */
 MUST_USE int audit_anchor(struct audit *a, const char *session, uint64_t seq,
     const uint8_t hash[static CHAINLOG_HASH]);

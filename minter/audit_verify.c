@@ -96,11 +96,11 @@ read_anchor(const json_t *o, struct anchor *a)
 
 	memset(a, 0, sizeof(*a));
 	return hash != NULL &&
-	    json_text_copy(o, "session", a->session, sizeof(a->session)) ==
-	    0 &&
-	    json_u64(o, "seq", INT64_MAX, &a->seq) == 0 &&
-	    b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
-	    n == sizeof(a->hash);
+	       json_text_copy(o, "session", a->session, sizeof(a->session)) ==
+		   0 &&
+	       json_u64(o, "seq", INT64_MAX, &a->seq) == 0 &&
+	       b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
+	       n == sizeof(a->hash);
 }
 
 static int
@@ -150,8 +150,7 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 }
 
 static int
-each_minter_line(
-    void *ctx, const struct chainlog_head *at, struct span line)
+each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 {
 	struct check *c = ctx;
 	json_t *o = json_strict(line);
@@ -169,8 +168,7 @@ each_minter_line(
 }
 
 static int
-each_session_line(
-    void *ctx, const struct chainlog_head *at, struct span line)
+each_session_line(void *ctx, const struct chainlog_head *at, struct span line)
 {
 	struct check *c = ctx;
 
@@ -194,8 +192,7 @@ static int
 check_chain(struct check *c, const char *name, chainlog_each *each,
     struct chainlog_head *head)
 {
-	int fd =
-	    openat(c->dirfd, c->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(c->dirfd, c->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	uint64_t line = 0;
 	char why[256] = "";
@@ -207,8 +204,8 @@ check_chain(struct check *c, const char *name, chainlog_each *each,
 			close(fd);
 		return 0;
 	}
-	int r = chainlog_verify(
-	    f, name, each, c, head, &line, why, sizeof(why));
+	int r =
+	    chainlog_verify(f, name, each, c, head, &line, why, sizeof(why));
 	fclose(f);
 	c->report.files++;
 	if (r != ERR_CRYPTO && r != ERR_FORMAT && r != ERR_TRUNCATED &&
@@ -278,7 +275,7 @@ is_session_file(const char *name)
 	size_t n = strlen(name), s = strlen(SUFFIX);
 
 	return n > s && strcmp(name + n - s, SUFFIX) == 0 &&
-	    strcmp(name, AUDIT_FILE) != 0;
+	       strcmp(name, AUDIT_FILE) != 0;
 }
 
 static int
@@ -316,8 +313,8 @@ check_missing_files(struct check *c)
 		note(c, AUDIT_BAD, file, 0, "is missing; %s:%llu anchored it",
 		    AUDIT_FILE, (unsigned long long)a->line);
 		for (size_t j = i; j < c->n_anchors; j++)
-			c->anchors[j].met |= strcmp(c->anchors[j].session,
-						 a->session) == 0;
+			c->anchors[j].met |=
+			    strcmp(c->anchors[j].session, a->session) == 0;
 	}
 }
 

@@ -92,8 +92,8 @@ prepare_va(struct state *s, sqlite3_stmt **out, const char *sql,
 }
 
 static int
-prepare(struct state *s, sqlite3_stmt **out, const char *sql,
-    const char *types, ...)
+prepare(struct state *s, sqlite3_stmt **out, const char *sql, const char *types,
+    ...)
 {
 	va_list ap;
 
@@ -189,7 +189,7 @@ state_open(const char *dir, struct state **out, char *why, size_t size)
 				      "PRAGMA trusted_schema=OFF;"
 				      "PRAGMA temp_store=MEMORY;";
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
-	    SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX;
+		    SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX;
 	struct state *s = calloc(1, sizeof(*s));
 	char path[4096];
 	int r;
@@ -267,8 +267,7 @@ state_meta_get(struct state *s, const char *key, char *out, size_t size)
 int
 state_meta_put(struct state *s, const char *key, const char *v)
 {
-	return run(
-	    s, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", key, v);
+	return run(s, "INSERT OR REPLACE INTO meta VALUES(?,?)", "tt", key, v);
 }
 
 int
@@ -298,8 +297,8 @@ int
 state_grants(struct state *s, state_grant_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
-	int r = prepare(
-	    s, &q, "SELECT name, json FROM grants ORDER BY name", "");
+	int r =
+	    prepare(s, &q, "SELECT name, json FROM grants ORDER BY name", "");
 
 	return each_pair(q, r, each, ctx);
 }
@@ -327,8 +326,8 @@ state_session_put(struct state *s, const struct session_row *r)
 int
 state_session_end(struct state *s, const char *id, enum session_state st)
 {
-	return run(s, "UPDATE sessions SET state=? WHERE id=?", "it",
-	    (int64_t)st, id);
+	return run(
+	    s, "UPDATE sessions SET state=? WHERE id=?", "it", (int64_t)st, id);
 }
 
 static void
@@ -355,8 +354,8 @@ read_session(sqlite3_stmt *q, struct session_row *r)
 
 /* seen: NULL, or told whether there was a row. */
 static int
-each_session(sqlite3_stmt *q, int r, state_session_each *each, void *ctx,
-    bool *seen)
+each_session(
+    sqlite3_stmt *q, int r, state_session_each *each, void *ctx, bool *seen)
 {
 	struct session_row row;
 
@@ -371,8 +370,7 @@ each_session(sqlite3_stmt *q, int r, state_session_each *each, void *ctx,
 }
 
 int
-state_sessions(
-    struct state *s, bool all, state_session_each *each, void *ctx)
+state_sessions(struct state *s, bool all, state_session_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
 	int r = prepare(s, &q,
@@ -384,8 +382,8 @@ state_sessions(
 }
 
 int
-state_session_find(struct state *s, const char *key,
-    state_session_each *each, void *ctx)
+state_session_find(
+    struct state *s, const char *key, state_session_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
 	bool seen = false;
@@ -434,8 +432,8 @@ read_family(sqlite3_stmt *q, struct family_row *f)
 }
 
 int
-state_families(struct state *s, const char *session,
-    state_family_each *each, void *ctx)
+state_families(
+    struct state *s, const char *session, state_family_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
 	struct family_row f;
@@ -482,8 +480,8 @@ state_token_find(struct state *s, const char *key, struct token_row *out)
 }
 
 int
-state_revoked_put(struct state *s, const char *session, const char *name,
-    const char *json)
+state_revoked_put(
+    struct state *s, const char *session, const char *name, const char *json)
 {
 	return run(s, "INSERT OR REPLACE INTO revoked VALUES(?,?,?)", "ttt",
 	    session, name, json);
@@ -497,13 +495,13 @@ state_revoked_clear(struct state *s, const char *session, const char *name)
 }
 
 int
-state_revoked(struct state *s, const char *session,
-    state_revoked_each *each, void *ctx)
+state_revoked(
+    struct state *s, const char *session, state_revoked_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
 	int r = prepare(s, &q,
-	    "SELECT name, json FROM revoked WHERE session=? ORDER BY name",
-	    "t", session);
+	    "SELECT name, json FROM revoked WHERE session=? ORDER BY name", "t",
+	    session);
 
 	return each_pair(q, r, each, ctx);
 }
@@ -517,8 +515,8 @@ state_used_put(struct state *s, const char *session, const char *grant,
 }
 
 int
-state_used(struct state *s, const char *session, state_used_each *each,
-    void *ctx)
+state_used(
+    struct state *s, const char *session, state_used_each *each, void *ctx)
 {
 	sqlite3_stmt *q = NULL;
 	int r = prepare(s, &q,
@@ -548,8 +546,8 @@ state_prune(struct state *s, int64_t before)
 
 	if ((r = run(s, "DELETE FROM tokens WHERE expires<?", "i", before)) !=
 		0 ||
-	    (r = run(s, "DELETE FROM families WHERE expires<?", "i",
-		 before)) != 0)
+	    (r = run(s, "DELETE FROM families WHERE expires<?", "i", before)) !=
+		0)
 		return r;
 	(void)snprintf(
 	    sql, sizeof(sql), "DELETE FROM revoked WHERE session IN %s", gone);

@@ -22,22 +22,22 @@
 struct state;
 
 /* why: a sentence when it fails. A schema newer than ours is refused. */
-MUST_USE int state_open(
-    const char *dir, struct state **out, char *why, size_t size);
+MUST_USE int
+state_open(const char *dir, struct state **out, char *why, size_t size);
 void state_close(struct state *s);
 
 MUST_USE int state_begin(struct state *s);
 MUST_USE int state_commit(struct state *s);
 void state_rollback(struct state *s);
 
-MUST_USE int state_meta_get(
-    struct state *s, const char *key, char *out, size_t size);
+MUST_USE int
+state_meta_get(struct state *s, const char *key, char *out, size_t size);
 MUST_USE int state_meta_put(struct state *s, const char *key, const char *v);
 
 /* Named grants, as canonical JSON. */
 typedef int state_grant_each(void *ctx, const char *name, const char *json);
-MUST_USE int state_grant_put(
-    struct state *s, const char *name, const char *json);
+MUST_USE int
+state_grant_put(struct state *s, const char *name, const char *json);
 MUST_USE int state_grant_remove(struct state *s, const char *name);
 MUST_USE int state_grants(struct state *s, state_grant_each *each, void *ctx);
 
@@ -52,7 +52,7 @@ const char *session_state_name(enum session_state st);
 /* Strings borrow: the caller's when put, SQLite's until each returns. */
 struct session_row {
 	const char *id, *guest;
-	int64_t state; /* enum session_state */
+	int64_t state;		  /* enum session_state */
 	int64_t created, expires; /* Unix seconds */
 	int64_t expires_ms;	  /* CLOCK_BOOTTIME of boot_id */
 	const char *boot_id;
@@ -62,19 +62,19 @@ struct session_row {
 	const char *base_random;
 	const char *placeholders; /* JSON, see document.h */
 	const char *grants;	  /* JSON array, the snapshot */
-	const char *named;  /* JSON array: grants that follow grant.apply */
-	const char *until;  /* JSON object: grant name -> Unix seconds */
+	const char *named; /* JSON array: grants that follow grant.apply */
+	const char *until; /* JSON object: grant name -> Unix seconds */
 };
 typedef int state_session_each(void *ctx, const struct session_row *row);
 MUST_USE int state_session_put(struct state *s, const struct session_row *r);
-MUST_USE int state_session_end(
-    struct state *s, const char *id, enum session_state st);
+MUST_USE int
+state_session_end(struct state *s, const char *id, enum session_state st);
 /* all: the ended ones too, newest first. */
-MUST_USE int state_sessions(
-    struct state *s, bool all, state_session_each *each, void *ctx);
+MUST_USE int
+state_sessions(struct state *s, bool all, state_session_each *each, void *ctx);
 /* By id, or the newest of that guest name. */
-MUST_USE int state_session_find(struct state *s, const char *key,
-    state_session_each *each, void *ctx);
+MUST_USE int state_session_find(
+    struct state *s, const char *key, state_session_each *each, void *ctx);
 
 /* A family and its newest token. */
 struct family_row {
@@ -88,8 +88,8 @@ typedef int state_family_each(void *ctx, const struct family_row *row);
 MUST_USE int state_family_put(struct state *s, const struct family_row *f);
 MUST_USE int state_family_revoke(struct state *s, const char *id);
 /* session: NULL for all. Newest first. */
-MUST_USE int state_families(struct state *s, const char *session,
-    state_family_each *each, void *ctx);
+MUST_USE int state_families(
+    struct state *s, const char *session, state_family_each *each, void *ctx);
 
 struct token_row {
 	char jti[STATE_ID_MAX], family[STATE_ID_MAX], session[STATE_ID_MAX];
@@ -97,27 +97,27 @@ struct token_row {
 	bool revoked; /* its family is */
 };
 /* key: a jti, or a family id (then its newest token). */
-MUST_USE int state_token_find(
-    struct state *s, const char *key, struct token_row *out);
+MUST_USE int
+state_token_find(struct state *s, const char *key, struct token_row *out);
 
 /* What was taken away from a live session, with the grant's JSON. */
 typedef int state_revoked_each(void *ctx, const char *name, const char *json);
-MUST_USE int state_revoked_put(struct state *s, const char *session,
-    const char *name, const char *json);
-MUST_USE int state_revoked_clear(
-    struct state *s, const char *session, const char *name);
-MUST_USE int state_revoked(struct state *s, const char *session,
-    state_revoked_each *each, void *ctx);
+MUST_USE int state_revoked_put(
+    struct state *s, const char *session, const char *name, const char *json);
+MUST_USE int
+state_revoked_clear(struct state *s, const char *session, const char *name);
+MUST_USE int state_revoked(
+    struct state *s, const char *session, state_revoked_each *each, void *ctx);
 
 struct used_row {
 	int64_t requests, up, down;
 };
-typedef int state_used_each(
-    void *ctx, const char *grant, const struct used_row *u);
+typedef int
+state_used_each(void *ctx, const char *grant, const struct used_row *u);
 MUST_USE int state_used_put(struct state *s, const char *session,
     const char *grant, const struct used_row *u);
-MUST_USE int state_used(struct state *s, const char *session,
-    state_used_each *each, void *ctx);
+MUST_USE int state_used(
+    struct state *s, const char *session, state_used_each *each, void *ctx);
 
 /* Forget tokens and families that expired before, and what sessions that
  * ended before then left behind. */

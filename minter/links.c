@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: what comes from and goes to the minter's siblings. Trusts: the
+ * supervisor and the vault; a gate or courier only with its own session. At
+ * a bound: dies of the former, has the latter killed. */
+#include "minter/links.h"
+
+#include "lib/log.h"
+#include "messages/guest.h"
+#include "messages/keeper.h"
+#include "minter/cut.h"
+#include "minter/document.h"
+#include "minter/finish.h"
+#include "minter/keyring.h"
+#include "minter/open.h"
+#include "minter/token.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- gate ---- */
+
+static void
+tell_gate(struct minter *m, struct session *s)
+{
+	char *jwks = keyring_jwks(m), *env = document_environment(s),
+	     *routes = document_routes(&s->grants);
+	char channel[JWT_TEXT_MAX];
+	int r = ERR_NOMEM;
+
+	token_channel(s, channel);
+	if (jwks != NULL && env != NULL && routes != NULL) {
+		struct guest_session g = {.session = span_str(s->id),
+		    .guest = span_str(s->guest),
+		    .issuer = span_str(MINTER_ISSUER),
+		    .channel = span_str(channel),
+		    .channel_uid = s->channel_uid,
+		    .expires_ms = (uint64_t)s->expires_ms,
+		    .jwks = span_str(jwks),
+		    .base_random = span_str(s->base_random),
+		    .environment = span_str(env),
+		    .routes = span_str(routes)};
+		r = link_send(s->gate, &msg_guest_session, &g, -1);
+	}
+	if (r != 0)
+		log_event(LOG_ERROR, "gate_not_told", LOG_STR("session", s->id),
+		    LOG_ERR(r));
+	else
+		s->gate_told = true;
+	free(jwks);
+	free(env);
+	free(routes);
+}
+
+static void
+gate_family(struct session *s, const struct family *f)
+{
+	struct guest_family g = {.family = span_str(f->row.id),
+	    .expires_ms = (uint64_t)f->row.expires_ms};
+
+	/* Not told: the gate refuses the token, which is safe. */
+	if (link_send(s->gate, &msg_guest_family, &g, -1) != 0)
+		log_event(LOG_WARN, "gate_not_told", LOG_STR("session", s->id));
+}
+
+static void
+courier_family(struct session *s, const struct family *f)
+{
+	struct rules_family g = {.family = span_str(f->row.id),
+	    .jti = span_str(f->row.jti),
+	    .expires_ms = (uint64_t)f->row.expires_ms};
+
+	if (link_send(s->courier, &msg_rules_family, &g, -1) != 0)
+		log_event(
+		    LOG_WARN, "courier_not_told", LOG_STR("session", s->id));
+}
+
+static void
+brief_gate(struct minter *m, struct session *s)
+{
+	if (s->gate == NULL || s->finishing || !minter_ready(m))
+		return;
+	tell_gate(m, s);
+	for (struct family *f = s->families; f != NULL; f = f->next)
+		gate_family(s, f);
+	open_progress(m, s);
+}
+
+static int
+on_token_ask(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+
+	(void)l;
+	(void)fd;
+	return token_ask(s->m, s, msg);
+}
+
+static int
+on_token_revoke(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+
+	(void)l;
+	(void)fd;
+	return token_revoke(s->m, s, msg);
+}
+
+static int
+on_gate_cut(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+	const struct guest_cut_done *d = msg;
+
+	(void)l;
+	(void)fd;
+	return cut_confirmed(s->m, s, LINK_GATE, d->serial);
+}
+
+static const struct link_rule gate_rules[] = {
+    {&msg_guest_token_ask, on_token_ask},
+    {&msg_guest_token_revoke, on_token_revoke},
+    {&msg_guest_cut_done, on_gate_cut},
+};
+
+/* ---- courier ---- */
+
+static void
+tell_courier(struct session *s)
+{
+	char *grants = document_grants(&s->grants),
+	     *placeholders = document_placeholders(s->placeholders),
+	     *used = json_dumps(s->used, JSON_COMPACT);
+	int r = ERR_NOMEM;
+
+	if (grants != NULL && placeholders != NULL && used != NULL) {
+		struct rules_session g = {.session = span_str(s->id),
+		    .guest = span_str(s->guest),
+		    .expires_ms = (uint64_t)s->expires_ms,
+		    .grants = span_str(grants),
+		    .placeholders = span_str(placeholders),
+		    .used = span_str(used)};
+		r = link_send(s->courier, &msg_rules_session, &g, -1);
+	}
+	if (r != 0)
+		log_event(LOG_ERROR, "courier_not_told",
+		    LOG_STR("session", s->id), LOG_ERR(r));
+	else
+		s->courier_told = true;
+	free(grants);
+	free(placeholders);
+	free(used);
+}
+
+static void
+brief_courier(struct minter *m, struct session *s)
+{
+	if (s->courier == NULL || s->finishing || m->failed != NULL)
+		return;
+	tell_courier(s);
+	for (struct family *f = s->families; f != NULL; f = f->next)
+		courier_family(s, f);
+	open_progress(m, s);
+}
+
+static int
+on_courier_cut(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+	const struct rules_cut_done *d = msg;
+
+	(void)l;
+	(void)fd;
+	return cut_confirmed(s->m, s, LINK_COURIER, d->serial);
+}
+
+static int
+on_audit_head(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+	const struct rules_audit_head *h = msg;
+
+	(void)l;
+	(void)fd;
+	if (h->hash.n != CHAINLOG_HASH)
+		return ERR_FORMAT;
+	if (h->seq < s->head_seq) {
+		log_event(LOG_ERROR, "audit_head_went_back",
+		    LOG_STR("session", s->id), LOG_INT("seq", (int64_t)h->seq));
+		return 0;
+	}
+	s->head_seq = h->seq;
+	memcpy(s->head_hash, h->hash.p, CHAINLOG_HASH);
+	finish_anchor(s->m, s);
+	return 0;
+}
+
+static int
+on_used(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+	const struct rules_used *u = msg;
+	char name[STATE_NAME_MAX];
+
+	(void)l;
+	(void)fd;
+	if (span_copy(u->grant, name, sizeof(name)) != 0 ||
+	    u->requests > INT64_MAX || u->bytes_up > INT64_MAX ||
+	    u->bytes_down > INT64_MAX)
+		return ERR_FORMAT;
+	if (session_grant(s, name) == NULL)
+		return 0; /* taken away meanwhile */
+	if (json_object_set_new(s->used, name,
+		json_pack("{s:I, s:I, s:I}", "requests",
+		    (json_int_t)u->requests, "up", (json_int_t)u->bytes_up,
+		    "down", (json_int_t)u->bytes_down)) != 0)
+		log_event(LOG_WARN, "out_of_memory", LOG_STR("what", "usage"));
+	s->used_dirty = true;
+	return 0;
+}
+
+static const struct link_rule courier_rules[] = {
+    {&msg_rules_cut_done, on_courier_cut},
+    {&msg_rules_audit_head, on_audit_head},
+    {&msg_rules_used, on_used},
+};
+
+/* ---- either of a session's links ---- */
+
+static void
+on_killed(void *ctx, int err, const void *answer)
+{
+	(void)ctx;
+	(void)answer;
+	if (err != 0 && err != ERR_NOT_FOUND)
+		log_fatal("kill_failed", "the supervisor did not end a "
+					 "misbehaving process");
+}
+
+/* A gate or courier that breaks the protocol may have been broken into: it
+ * is killed, and nobody else suffers. */
+static void
+kill_pair(struct minter *m, struct session *s)
+{
+	struct ctl_session_end end = {
+	    .rid = rpc_add(m->rpcs, LINK_SUPERVISOR,
+		clock_boot_ms() + MINTER_RPC_MS, on_killed, m),
+	    .kind = CTL_KILL,
+	    .session = span_str(s->id)};
+
+	if (end.rid == 0 ||
+	    link_send(m->supervisor, &msg_session_end, &end, -1) != 0)
+		log_fatal("kill_failed", "the supervisor cannot be reached");
+}
+
+static void
+session_link_broke(
+    struct session *s, struct link **slot, enum link_role role, int err)
+{
+	struct minter *m = s->m;
+
+	log_event(err == ERR_UNAVAILABLE ? LOG_INFO : LOG_ERROR,
+	    "session_link_broke", LOG_STR("session", s->id),
+	    LOG_STR("role", link_role_name(role)), LOG_ERR(err));
+	link_free(*slot);
+	*slot = NULL;
+	if (role == LINK_GATE)
+		s->gate_told = false;
+	else
+		s->courier_told = false;
+	if (err != ERR_UNAVAILABLE && !s->over)
+		kill_pair(m, s);
+	cut_link_lost(m, s, role);
+	finish_sweep(m);
+}
+
+static void
+on_gate_break(void *ctx, struct link *l, int err)
+{
+	struct session *s = ctx;
+
+	(void)l;
+	session_link_broke(s, &s->gate, LINK_GATE, err);
+}
+
+static void
+on_courier_break(void *ctx, struct link *l, int err)
+{
+	struct session *s = ctx;
+
+	(void)l;
+	session_link_broke(s, &s->courier, LINK_COURIER, err);
+}
+
+static int
+new_session_link(
+    struct minter *m, struct session *s, enum link_role role, int fd)
+{
+	bool gate = role == LINK_GATE;
+	struct link **slot = gate ? &s->gate : &s->courier;
+	struct link_options o = {.self = LINK_MINTER,
+	    .peer = role,
+	    .rules = gate ? gate_rules : courier_rules,
+	    .n_rules = 3,
+	    .ctx = s,
+	    .on_break = gate ? on_gate_break : on_courier_break};
+
+	if (*slot != NULL) {
+		link_free(*slot);
+		*slot = NULL;
+		cut_link_lost(m, s, role);
+	}
+	return link_new(m->loop, fd, &o, slot);
+}
+
+static int
+session_peer(struct minter *m, const struct ctl_peer *p, int fd)
+{
+	struct session *s = minter_session_id(m, p->session);
+	int r;
+
+	if (s == NULL || s->over) {
+		close(fd); /* it ended meanwhile */
+		return 0;
+	}
+	if ((r = new_session_link(m, s, (enum link_role)p->role, fd)) != 0)
+		return r;
+	if (p->role == LINK_GATE)
+		brief_gate(m, s);
+	else
+		brief_courier(m, s);
+	return 0;
+}
+
+/* ---- vault ---- */
+
+static int
+on_state(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct keeper_state *k = msg;
+
+	(void)l;
+	(void)fd;
+	if (k->state < VAULT_OPEN || k->state > VAULT_UNINITIALISED)
+		return ERR_FORMAT;
+	m->vault_state = k->state;
+	log_escape(k->why, m->vault_why, sizeof(m->vault_why));
+	keyring_vault_changed(m);
+	return 0;
+}
+
+static int
+on_got(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct keeper_got *k = msg;
+
+	(void)l;
+	(void)fd;
+	rpc_answer(m->rpcs, LINK_VAULT, k->rid, k->err, k);
+	return 0;
+}
+
+static int
+on_info(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct keeper_credential_info *k = msg;
+
+	(void)l;
+	(void)fd;
+	rpc_answer(m->rpcs, LINK_VAULT, k->rid, k->err, k);
+	return 0;
+}
+
+static const struct link_rule vault_rules[] = {
+    {&msg_keeper_state, on_state},
+    {&msg_keeper_got, on_got},
+    {&msg_keeper_credential_info, on_info},
+};
+
+static void
+drop_vault(struct minter *m)
+{
+	link_free(m->vault);
+	m->vault = NULL;
+	m->vault_state = 0;
+	m->vault_why[0] = '\0';
+	rpc_fail(m->rpcs, LINK_VAULT);
+}
+
+static void
+on_vault_break(void *ctx, struct link *l, int err)
+{
+	(void)l;
+	if (err != ERR_UNAVAILABLE)
+		log_fatal("vault_broke_protocol", err_text(err));
+	drop_vault(ctx); /* the supervisor starts another one */
+}
+
+static int
+vault_peer(struct minter *m, int fd)
+{
+	struct link_options o = {.self = LINK_MINTER,
+	    .peer = LINK_VAULT,
+	    .rules = vault_rules,
+	    .n_rules = 3,
+	    .ctx = m,
+	    .on_break = on_vault_break,
+	    .secret = true};
+
+	if (m->vault != NULL)
+		drop_vault(m);
+	return link_new(m->loop, fd, &o, &m->vault);
+}
+
+/* ---- supervisor ---- */
+
+static int
+on_peer(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct ctl_peer *p = msg;
+
+	(void)l;
+	switch (p->role) {
+	case LINK_VAULT:
+		return vault_peer(m, fd);
+	case LINK_GATE:
+	case LINK_COURIER:
+		return session_peer(m, p, fd);
+	default:
+		close(fd);
+		return ERR_FORMAT;
+	}
+}
+
+static int
+on_done(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct ctl_done *d = msg;
+
+	(void)l;
+	(void)fd;
+	rpc_answer(m->rpcs, LINK_SUPERVISOR, d->rid, d->err, d);
+	return 0;
+}
+
+static int
+on_lost(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct ctl_session_lost *lost = msg;
+	struct session *s = minter_session_id(m, lost->session);
+	char why[257];
+
+	(void)l;
+	(void)fd;
+	log_escape(lost->why, why, sizeof(why));
+	if (s != NULL && !s->finishing)
+		finish_session(m, s, SESSION_ENDED, why, NULL, NULL);
+	return 0;
+}
+
+static bool
+same_process(const struct process_row *row, const struct ctl_process *p)
+{
+	return row->role == p->role && span_is(p->session, row->session);
+}
+
+static int
+on_process(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct ctl_process *p = msg;
+	size_t i = 0;
+
+	(void)l;
+	(void)fd;
+	while (i < m->n_processes && !same_process(&m->processes[i], p))
+		i++;
+	if (i == m->n_processes) {
+		if (i == MINTER_PROCESSES_MAX)
+			return 0; /* shown only: the table is full */
+		struct process_row *t =
+		    reallocarray(m->processes, i + 1, sizeof(m->processes[0]));
+		if (t == NULL)
+			return 0;
+		m->processes = t;
+		m->n_processes++;
+	}
+	struct process_row *row = &m->processes[i];
+	*row = (struct process_row){.role = p->role,
+	    .state = p->state,
+	    .pid = p->pid,
+	    .restarts = p->restarts};
+	return span_copy(p->session, row->session, sizeof(row->session));
+}
+
+static int
+on_stop(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+
+	(void)l;
+	(void)msg;
+	(void)fd;
+	m->stopping = true;
+	ev_break(m->loop, EVBREAK_ALL);
+	return 0;
+}
+
+static const struct link_rule supervisor_rules[] = {
+    {&msg_peer, on_peer},
+    {&msg_done, on_done},
+    {&msg_session_lost, on_lost},
+    {&msg_process, on_process},
+    {&msg_stop, on_stop},
+};
+
+static void
+on_supervisor_break(void *ctx, struct link *l, int err)
+{
+	struct minter *m = ctx;
+
+	(void)l;
+	if (err != ERR_UNAVAILABLE)
+		log_fatal("supervisor_broke_protocol", err_text(err));
+	m->stopping = true; /* it is gone, so we go */
+	ev_break(m->loop, EVBREAK_ALL);
+}
+
+int
+links_open(struct minter *m, int control_fd)
+{
+	struct link_options o = {.self = LINK_MINTER,
+	    .peer = LINK_SUPERVISOR,
+	    .rules = supervisor_rules,
+	    .n_rules = sizeof(supervisor_rules) / sizeof(supervisor_rules[0]),
+	    .ctx = m,
+	    .on_break = on_supervisor_break,
+	    .queue_max = 16 * 1024 * 1024}; /* every session at a restart */
+
+	return link_new(m->loop, control_fd, &o, &m->supervisor);
+}
+
+int
+links_ready(struct minter *m)
+{
+	return link_send(m->supervisor, &msg_ready, NULL, -1);
+}
+
+void
+links_keys_ready(struct minter *m)
+{
+	int64_t now;
+
+	if (clock_now(&m->clock, &now) != 0 ||
+	    audit_use_key(m->audit, m->audit_keys, now) != 0) {
+		minter_fail(m, "keys.json");
+		return;
+	}
+	for (struct session *s = m->sessions; s != NULL; s = s->next)
+		brief_gate(m, s);
+}
+
+/* Told nobody: the caller is told by the deadline. */
+static uint32_t
+ask(struct minter *m, rpc_done *done, void *ctx)
+{
+	return done == NULL ? 0
+			    : rpc_add(m->rpcs, LINK_SUPERVISOR,
+				  clock_boot_ms() + MINTER_RPC_MS, done, ctx);
+}
+
+static void
+sent(const struct session *s, const char *what, int r)
+{
+	if (r != 0)
+		log_event(LOG_ERROR, "supervisor_not_told",
+		    LOG_STR("what", what), LOG_STR("session", s->id),
+		    LOG_ERR(r));
+}
+
+void
+links_start(struct minter *m, struct session *s, rpc_done *done, void *ctx)
+{
+	char *vault = document_for_vault(&s->grants),
+	     *dialer = document_for_dialer(&s->grants);
+	struct ctl_session_start c = {.rid = ask(m, done, ctx),
+	    .session = span_str(s->id),
+	    .guest = span_str(s->guest),
+	    .channel_dir =
+		s->channel_ours ? (struct span){0} : span_str(s->channel_dir),
+	    .channel_uid = s->channel_uid,
+	    .for_vault = span_str(vault),
+	    .for_dialer = span_str(dialer)};
+	int r = ERR_NOMEM;
+
+	if (vault != NULL && dialer != NULL)
+		r = link_send(m->supervisor, &msg_session_start, &c, -1);
+	sent(s, "start", r);
+	free(vault);
+	free(dialer);
+}
+
+void
+links_describe(struct minter *m, struct session *s, rpc_done *done, void *ctx)
+{
+	char *vault = document_for_vault(&s->grants),
+	     *dialer = document_for_dialer(&s->grants);
+	struct ctl_session_update c = {.rid = ask(m, done, ctx),
+	    .session = span_str(s->id),
+	    .for_vault = span_str(vault),
+	    .for_dialer = span_str(dialer)};
+	int r = ERR_NOMEM;
+
+	if (vault != NULL && dialer != NULL)
+		r = link_send(m->supervisor, &msg_session_update, &c, -1);
+	sent(s, "update", r);
+	free(vault);
+	free(dialer);
+}
+
+void
+links_end(struct minter *m, struct session *s, rpc_done *done, void *ctx)
+{
+	struct ctl_session_end c = {.rid = ask(m, done, ctx),
+	    .kind = CTL_END,
+	    .session = span_str(s->id)};
+
+	sent(s, "end", link_send(m->supervisor, &msg_session_end, &c, -1));
+}
+
+void
+links_publish(struct minter *m, struct session *s)
+{
+	if (s->finishing || m->failed != NULL)
+		return;
+	if (s->courier != NULL)
+		tell_courier(s);
+	if (s->gate != NULL && minter_ready(m))
+		tell_gate(m, s);
+}
+
+/* The courier first, and out of our hands before the gate can answer: a
+ * request under the new family must not overtake the family. */
+void
+links_family(struct minter *m, struct session *s, const struct family *f)
+{
+	(void)m;
+	if (s->courier != NULL) {
+		courier_family(s, f);
+		if (link_flush(s->courier, 100) != 0)
+			log_event(LOG_WARN, "courier_not_told",
+			    LOG_STR("session", s->id));
+	}
+	if (s->gate != NULL)
+		gate_family(s, f);
+}

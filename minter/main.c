@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: hatcheck-minter, from birth to the loop. Trusts: its argv and
+ * its first fds, which the supervisor made. At a bound: does not start. */
+#include "lib/jail.h"
+#include "lib/log.h"
+#include "lib/safefile.h"
+#include "minter/api.h"
+#include "minter/change.h"
+#include "minter/finish.h"
+#include "minter/keyring.h"
+#include "minter/links.h"
+#include "minter/open.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_S 1.0
+#define SYNC_S 0.05 /* audit lines that nobody waits for */
+#define PRUNE_TICKS 3600
+#define MARK_TICKS 60
+#define USED_TICKS 5
+#define PRUNE_AFTER_S (24 * 3600)
+
+struct words {
+	const char *state, *audit;
+};
+
+static struct words
+read_words(int argc, char **argv)
+{
+	static const struct option options[] = {
+	    {"state", required_argument, NULL, 's'},
+	    {"audit", required_argument, NULL, 'a'},
+	    {0},
+	};
+	struct words w = {0};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 's')
+			w.state = optarg;
+		else if (c == 'a')
+			w.audit = optarg;
+		else
+			log_fatal("usage", "--state DIR --audit DIR");
+	}
+	if (w.state == NULL || w.audit == NULL || optind != argc)
+		log_fatal("usage", "--state DIR --audit DIR");
+	return w;
+}
+
+static void
+open_files(struct minter *m, const struct words *w)
+{
+	char why[512] = "";
+	int fd;
+
+	if (safefile_dir(w->state, true, &fd, why, sizeof(why)) != 0)
+		log_fatal("state_directory", why);
+	close(fd);
+	if (safefile_dir(w->audit, true, &fd, why, sizeof(why)) != 0)
+		log_fatal("audit_directory", why);
+	if (audit_open(fd, &m->audit, why, sizeof(why)) != 0)
+		log_fatal("audit_unreadable", why);
+	if (state_open(w->state, &m->state, why, sizeof(why)) != 0)
+		log_fatal("state_unreadable", why);
+	m->audit_dir = w->audit;
+}
+
+static void
+enter_jail(const struct words *w)
+{
+	const struct jail_path paths[] = {
+	    {w->state, true},
+	    {w->audit, true},
+	};
+	const struct jail_profile profile = {.role = "minter",
+	    .calls =
+		JAIL_ACCEPT | JAIL_FILES_READ | JAIL_FILES_WRITE | JAIL_SYNC,
+	    .paths = paths,
+	    .n_paths = 2};
+
+	jail_enter(&profile);
+}
+
+/* "BOOT_ID WALL_MS BOOT_MS" of the furthest time seen. In the same boot it
+ * goes on from there. After a reboot into the past nobody can tell how old
+ * a session is: all of them end. */
+static bool
+restore_clock(struct minter *m)
+{
+	char text[128], boot_id[CLOCK_BOOT_ID] = "";
+	int64_t wall = clock_wall_ms(), boot = clock_boot_ms();
+	long long mark_wall = 0, mark_boot = 0;
+
+	clock_start(&m->clock, wall, boot);
+	if (state_meta_get(m->state, "clock", text, sizeof(text)) != 0 ||
+	    sscanf(text, "%39s %lld %lld", boot_id, &mark_wall, &mark_boot) !=
+		3)
+		return true;
+	if (strcmp(boot_id, m->boot_id) == 0) {
+		clock_start(&m->clock, mark_wall, mark_boot);
+		return true;
+	}
+	return wall >= mark_wall - CLOCK_BACK_MS;
+}
+
+static void
+save_clock(struct minter *m)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%s %lld %lld",
+	    m->boot_id[0] == '\0' ? "-" : m->boot_id,
+	    (long long)m->clock.wall_ms, (long long)m->clock.boot_ms);
+	if (state_meta_put(m->state, "clock", text) != 0)
+		minter_fail(m, "state");
+}
+
+static void
+restore(struct minter *m)
+{
+	bool known = restore_clock(m);
+
+	if (open_restore(m) != 0)
+		log_fatal("state_unreadable", "sessions cannot be read");
+	for (struct session *s = m->sessions; !known && s != NULL; s = s->next)
+		s->expires_ms = 0;
+	if (!known)
+		log_event(LOG_WARN, "clock_went_back",
+		    LOG_STR("effect", "sessions of before are ended"));
+	if (minter_act(m, "started",
+		json_pack("{s:s, s:I}", "build", link_build_id(), "sessions",
+		    (json_int_t)m->n_sessions)) != 0)
+		log_event(LOG_ERROR, "audit_unwritable",
+		    LOG_STR("effect", "nothing is forwarded"));
+}
+
+static void
+save_used(struct minter *m, struct session *s)
+{
+	const char *name;
+	json_t *u;
+
+	json_object_foreach(s->used, name, u)
+	{
+		struct used_row row = {.requests = json_integer_value(
+					   json_object_get(u, "requests")),
+		    .up = json_integer_value(json_object_get(u, "up")),
+		    .down = json_integer_value(json_object_get(u, "down"))};
+		if (state_used_put(m->state, s->id, name, &row) != 0)
+			minter_fail(m, "state");
+	}
+	s->used_dirty = false;
+}
+
+/* Limits must not begin anew with the daemon. */
+static void
+save_all_used(struct minter *m)
+{
+	bool dirty = false;
+
+	for (struct session *s = m->sessions; s != NULL; s = s->next)
+		dirty |= s->used_dirty;
+	if (!dirty || m->failed != NULL || state_begin(m->state) != 0)
+		return;
+	for (struct session *s = m->sessions; s != NULL; s = s->next) {
+		if (s->used_dirty)
+			save_used(m, s);
+	}
+	if (state_commit(m->state) != 0)
+		minter_fail(m, "state");
+}
+
+static void
+sweep_families(struct minter *m)
+{
+	int64_t now = clock_boot_ms();
+
+	for (struct session *s = m->sessions; s != NULL; s = s->next) {
+		struct family **at = &s->families;
+		while (*at != NULL) {
+			struct family *f = *at;
+			if (f->row.expires_ms > now) {
+				at = &f->next;
+				continue;
+			}
+			*at = f->next;
+			free(f);
+		}
+	}
+}
+
+static void
+on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct minter *m = w->data;
+	int64_t now;
+
+	(void)loop;
+	(void)events;
+	m->ticks++;
+	rpc_sweep(m->rpcs, clock_boot_ms());
+	open_tick(m);
+	change_tick(m);
+	finish_tick(m);
+	sweep_families(m);
+	keyring_vault_changed(m);
+	if (m->ticks % USED_TICKS == 0)
+		save_all_used(m);
+	if (m->failed == NULL && clock_now(&m->clock, &now) == 0 &&
+	    m->ticks % MARK_TICKS == 0) {
+		save_clock(m);
+		for (struct session *s = m->sessions; s != NULL; s = s->next)
+			finish_anchor(m, s);
+	}
+	if (m->failed == NULL && m->ticks % PRUNE_TICKS == 1 &&
+	    state_prune(m->state, clock_wall_ms() / 1000 - PRUNE_AFTER_S) != 0)
+		minter_fail(m, "state");
+}
+
+static void
+on_sync(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct minter *m = w->data;
+
+	(void)loop;
+	(void)events;
+	if (audit_unsynced(m->audit) && audit_sync(m->audit) != 0)
+		minter_fail(m, "audit");
+}
+
+static void
+start_timers(struct minter *m)
+{
+	ev_timer_init(&m->tick, on_tick, TICK_S, TICK_S);
+	ev_timer_init(&m->sync, on_sync, SYNC_S, SYNC_S);
+	m->tick.data = m;
+	m->sync.data = m;
+	ev_timer_start(m->loop, &m->tick);
+	ev_timer_start(m->loop, &m->sync);
+}
+
+/* What was promised is on disk already; this is for comfort. */
+static int
+finish(struct minter *m)
+{
+	save_all_used(m);
+	if (m->failed == NULL) {
+		save_clock(m);
+		if (minter_act(m, "stopped", NULL) != 0)
+			log_event(LOG_ERROR, "audit_unwritable",
+			    LOG_STR("effect", "stopping anyway"));
+	}
+	admin_drain(m->admin, 20);
+	state_close(m->state);
+	audit_free(m->audit);
+	signing_free(m->token_keys);
+	signing_free(m->audit_keys);
+	return m->failed == NULL ? 0 : 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct minter m;
+	struct words w;
+
+	log_open("minter");
+	jail_begin("minter", LISTEN_FD);
+	w = read_words(argc, argv);
+	if (sodium_init() < 0)
+		log_fatal("sodium", "it cannot be used");
+	clock_boot_id(m.boot_id);
+	open_files(&m, &w);
+	m.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+	m.rpcs = rpcs_new();
+	if (m.loop == NULL || m.rpcs == NULL ||
+	    admin_new(
+		m.loop, LISTEN_FD, api_routes, api_n_routes, &m, &m.admin) != 0)
+		log_fatal("start", "the loop or the admin API cannot be made");
+	enter_jail(&w);
+	restore(&m);
+	if (links_open(&m, CONTROL_FD) != 0 || links_ready(&m) != 0)
+		log_fatal("start", "no link to the supervisor");
+	start_timers(&m);
+	open_restart(&m);
+	ev_run(m.loop, 0);
+	return finish(&m);
+}

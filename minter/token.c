@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: session tokens. Trusts: the gate for nothing but which session
+ * it belongs to. At a bound: an RFC 6749 error, never a token. */
+#include "minter/token.h"
+
+#include "lib/log.h"
+#include "minter/cut.h"
+#include "minter/keyring.h"
+#include "minter/links.h"
+
+#include <stdlib.h>
+
+struct answer {
+	uint16_t status;
+	const char *error, *description;
+	struct buf *token;
+	uint32_t expires_in;
+	char family[STATE_ID_MAX];
+};
+
+static int
+send_answer(struct session *s, uint32_t rid, const struct answer *a)
+{
+	struct guest_token_given g = {.rid = rid,
+	    .status = a->status,
+	    .token = a->token == NULL ? (struct span){0} : buf_span(a->token),
+	    .expires_in = a->expires_in,
+	    .family = span_str(a->family),
+	    .error = span_str(a->error),
+	    .description = span_str(a->description)};
+
+	return link_send(s->gate, &msg_guest_token_given, &g, -1);
+}
+
+static void
+refuse(struct answer *a, unsigned status, const char *error,
+    const char *description)
+{
+	a->status = (uint16_t)status;
+	a->error = error;
+	a->description = description;
+}
+
+void
+token_channel(const struct session *s, char out[static JWT_TEXT_MAX])
+{
+	(void)snprintf(out, JWT_TEXT_MAX, "unix:%s", s->id);
+}
+
+/* No token outlives the session or the first of its grants to end. */
+static int64_t
+expiry(const struct session *s, int64_t now)
+{
+	int64_t exp = now + TOKEN_LIFE;
+	const char *name;
+	json_t *pair;
+
+	exp = s->expires < exp ? s->expires : exp;
+	json_object_foreach(s->until, name, pair)
+	{
+		int64_t end = json_integer_value(json_array_get(pair, 0));
+		exp = end < exp ? end : exp;
+	}
+	return exp;
+}
+
+static void
+fill_claims(
+    const struct session *s, const struct family_row *f, struct jwt_claims *c)
+{
+	memset(c, 0, sizeof(*c));
+	(void)snprintf(c->iss, sizeof(c->iss), "%s", MINTER_ISSUER);
+	(void)snprintf(c->aud, sizeof(c->aud), "%s", MINTER_AUDIENCE);
+	(void)snprintf(c->sub, sizeof(c->sub), "%s", s->id);
+	(void)snprintf(c->client_id, sizeof(c->client_id), "%s", s->guest);
+	(void)snprintf(c->jti, sizeof(c->jti), "%s", f->jti);
+	(void)snprintf(c->fam, sizeof(c->fam), "%s", f->id);
+	token_channel(s, c->channel);
+	c->iat = f->issued;
+	c->exp = f->expires;
+	for (size_t i = 0; i < s->grants.n && i < JWT_GRANTS_MAX; i++)
+		(void)snprintf(c->grants[c->n_grants++], JWT_NAME_MAX, "%s",
+		    s->grants.g[i].name);
+}
+
+static int
+store_family(struct minter *m, const struct family_row *f)
+{
+	int r;
+
+	if ((r = state_begin(m->state)) != 0)
+		return r;
+	if ((r = state_family_put(m->state, f)) != 0) {
+		state_rollback(m->state);
+		return r;
+	}
+	return state_commit(m->state);
+}
+
+static int
+record(struct minter *m, const struct session *s, const struct family_row *f,
+    const char *how)
+{
+	int r = minter_note(m, "token",
+	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "session", s->id,
+		"guest", s->guest, "family", f->id, "jti", f->jti, "how", how,
+		"expires", (json_int_t)f->expires));
+
+	return r != 0 ? r : store_family(m, f);
+}
+
+static struct family *
+keep_family(struct session *s, const struct family_row *row)
+{
+	struct family *f = session_family(s, row->id);
+
+	if (f == NULL && (f = calloc(1, sizeof(*f))) != NULL) {
+		f->next = s->families;
+		s->families = f;
+	}
+	if (f != NULL)
+		f->row = *row;
+	return f;
+}
+
+static int
+mint(struct minter *m, struct session *s, const struct family *old, int64_t now,
+    struct answer *a)
+{
+	struct jwt_claims *c = calloc(1, sizeof(*c));
+	struct family_row row = {.issued = now, .expires = expiry(s, now)};
+	struct family *f;
+	int r = ERR_NOMEM;
+
+	row.expires_ms = clock_boot_ms() + (row.expires - now) * 1000;
+	if (old != NULL)
+		memcpy(row.id, old->row.id, sizeof(row.id));
+	else
+		session_random_id(row.id, "f-");
+	session_random_id(row.jti, "t-");
+	memcpy(row.session, s->id, sizeof(row.session));
+	if (c == NULL || (a->token = buf_new(TOKEN_MAX)) == NULL)
+		goto out;
+	fill_claims(s, &row, c);
+	if ((r = jwt_sign(c, m->token_keys, a->token)) != 0 ||
+	    (r = record(m, s, &row, old != NULL ? "renewed" : "first")) != 0)
+		goto out;
+	if ((f = keep_family(s, &row)) == NULL) {
+		r = ERR_NOMEM;
+		goto out;
+	}
+	links_family(m, s, f);
+	a->status = 200;
+	a->expires_in = (uint32_t)(row.expires - now);
+	memcpy(a->family, row.id, sizeof(a->family));
+out:
+	free(c);
+	return r;
+}
+
+static bool
+check_first(
+    const struct session *s, const struct guest_token_ask *q, struct answer *a)
+{
+	if (q->subject_token.n != 0 || q->subject_token_type.n != 0)
+		refuse(a, 400, "invalid_request",
+		    "subject_token belongs to a token exchange");
+	else if (session_families_live(s, clock_boot_ms()) >=
+		 SESSION_FAMILIES_MAX)
+		refuse(a, 429, "temporarily_unavailable",
+		    "too many live token families; renew one you have");
+	else
+		return true;
+	return false;
+}
+
+enum jwt_result
+token_read(struct minter *m, struct span token, struct jwt_claims *out)
+{
+	struct jwt_expect e = {.iss = MINTER_ISSUER, .aud = MINTER_AUDIENCE};
+	struct jwks set = {0};
+
+	if (clock_now(&m->clock, &e.now) != 0)
+		return JWT_NOT_YET;
+	if (keyring_public(m, &set) != 0)
+		return JWT_KEY;
+	e.keys = &set;
+	return jwt_verify(token, &e, out);
+}
+
+/* The live family that a token of this very session belongs to. */
+static struct family *
+family_of(struct minter *m, struct session *s, struct span token)
+{
+	struct jwt_claims *c = calloc(1, sizeof(*c));
+	char channel[JWT_TEXT_MAX];
+	struct family *f = NULL;
+
+	token_channel(s, channel);
+	if (c != NULL && token_read(m, token, c) == JWT_GOOD &&
+	    strcmp(c->channel, channel) == 0 && strcmp(c->sub, s->id) == 0)
+		f = session_family(s, c->fam);
+	if (f != NULL && f->row.expires_ms <= clock_boot_ms())
+		f = NULL;
+	free(c);
+	return f;
+}
+
+static struct family *
+check_exchange(struct minter *m, struct session *s,
+    const struct guest_token_ask *q, struct answer *a)
+{
+	struct family *f = NULL;
+
+	if (q->subject_token.n == 0 ||
+	    (!span_is(q->subject_token_type, TOKEN_TYPE_ACCESS) &&
+		!span_is(q->subject_token_type, TOKEN_TYPE_JWT)))
+		refuse(a, 400, "invalid_request",
+		    "subject_token and subject_token_type (access_token or "
+		    "jwt) are needed");
+	else if ((f = family_of(m, s, q->subject_token)) == NULL)
+		refuse(a, 400, "invalid_grant",
+		    "subject_token is no live token of this session; ask for "
+		    "a first one");
+	return f;
+}
+
+static bool
+check_ready(
+    struct minter *m, const struct session *s, int64_t *now, struct answer *a)
+{
+	if (s->finishing || s->expires_ms <= clock_boot_ms())
+		refuse(a, 400, "invalid_grant", "the session has ended");
+	else if (m->failed != NULL)
+		refuse(a, 503, "temporarily_unavailable",
+		    "the audit log or state cannot be written; on the host: "
+		    "hatcheck status");
+	else if (m->token_keys == NULL)
+		refuse(a, 503, "temporarily_unavailable",
+		    "the vault is not open; on the host: hatcheck unlock");
+	else if (clock_now(&m->clock, now) != 0)
+		refuse(a, 503, "temporarily_unavailable",
+		    "the host's clock stepped back; on the host: hatcheck "
+		    "doctor");
+	else if (expiry(s, *now) <= *now)
+		refuse(a, 400, "invalid_grant", "the session has ended");
+	else
+		return true;
+	return false;
+}
+
+static void
+decide_ask(struct minter *m, struct session *s, const struct guest_token_ask *q,
+    struct answer *a)
+{
+	bool first = span_is(q->grant_type, TOKEN_CLIENT_CREDENTIALS);
+	struct family *old = NULL;
+	int64_t now;
+	int r;
+
+	if (!first && !span_is(q->grant_type, TOKEN_EXCHANGE)) {
+		refuse(a, 400, "unsupported_grant_type",
+		    "use client_credentials or token-exchange");
+		return;
+	}
+	if (q->authorization_details.n != 0) {
+		refuse(a, 400, "invalid_request",
+		    "authorization_details: narrower tokens are not made");
+		return;
+	}
+	if (!check_ready(m, s, &now, a) || (first && !check_first(s, q, a)) ||
+	    (!first && (old = check_exchange(m, s, q, a)) == NULL))
+		return;
+	if ((r = mint(m, s, old, now, a)) != 0) {
+		log_event(LOG_ERROR, "token_not_made",
+		    LOG_STR("session", s->id), LOG_ERR(r));
+		buf_free(a->token);
+		a->token = NULL;
+		refuse(a, 503, "temporarily_unavailable",
+		    "the token could not be recorded");
+	}
+}
+
+int
+token_ask(struct minter *m, struct session *s, const struct guest_token_ask *q)
+{
+	struct answer a = {0};
+
+	decide_ask(m, s, q, &a);
+	int r = send_answer(s, q->rid, &a);
+	buf_free(a.token);
+	return r;
+}
+
+struct revoking {
+	struct minter *m;
+	char session[STATE_ID_MAX];
+	uint32_t rid;
+};
+
+static void
+on_cut(void *ctx)
+{
+	struct revoking *v = ctx;
+	struct session *s = minter_session_id(v->m, span_str(v->session));
+	struct answer a = {.status = 200};
+
+	/* A gate that is gone needs no answer. */
+	if (s != NULL && s->gate != NULL && send_answer(s, v->rid, &a) != 0)
+		log_event(LOG_WARN, "answer_lost", LOG_STR("session", s->id));
+	free(v);
+}
+
+static void
+cut_family(
+    struct minter *m, struct session *s, const char *family, uint32_t rid)
+{
+	struct revoking *v = calloc(1, sizeof(*v));
+
+	if (v == NULL)
+		log_fatal("out_of_memory", "cannot revoke in an orderly way");
+	v->m = m;
+	v->rid = rid;
+	memcpy(v->session, s->id, sizeof(v->session));
+	struct cuts *c = cuts_new(m, on_cut, v);
+	cuts_add(c, s, RULES_CUT_FAMILY, family);
+	session_family_drop(s, family);
+	cuts_run(c);
+}
+
+int
+token_revoke(
+    struct minter *m, struct session *s, const struct guest_token_revoke *q)
+{
+	struct family *f = family_of(m, s, q->token);
+	struct answer a = {.status = 200};
+	char id[STATE_ID_MAX];
+
+	if (f == NULL) /* RFC 7009: the unknown is revoked already */
+		return send_answer(s, q->rid, &a);
+	memcpy(id, f->row.id, sizeof(id));
+	if (state_family_revoke(m->state, id) != 0)
+		minter_fail(m, "state");
+	if (minter_act(m, "revoked",
+		json_pack("{s:s, s:s, s:s, s:s}", "by", "guest", "kind",
+		    "token", "session", s->id, "family", id)) != 0)
+		log_event(LOG_ERROR, "revocation_not_recorded",
+		    LOG_STR("family", id));
+	if (m->failed != NULL)
+		refuse(&a, 503, "temporarily_unavailable",
+		    "cut, but it could not be recorded");
+	if (m->failed != NULL)
+		return send_answer(s, q->rid, &a);
+	cut_family(m, s, id, q->rid);
+	return 0;
+}
