@@ -12,7 +12,7 @@
 extern const struct verb_option run_options[];
 
 /* The command's exit status (128 + N when signal N ended it), or
- * CLI_RUN_FAILED, _CANNOT, _MISSING. */
+ * CLI_RUN_FAILED, _CANNOT, _MISSING; usage errors as everywhere. */
 int run_verb(struct cli *cli, const struct args *args);
 
 #endif

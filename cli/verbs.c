@@ -3,10 +3,7 @@
 #include "cli/verbs.h"
 
 #include "cli/help.h"
-#if __has_include("cli/run.c")
 #include "cli/run.h"
-#define HAVE_RUN 1
-#endif
 
 /* clang-format off */
 static const struct verb_option init_options[] = {
@@ -128,11 +125,9 @@ const struct verb verbs[] = {
 	{"status", "", "what runs, and how it is", NULL, NULL, status_run},
 	{"stop", "", "stop the daemon; sessions stay", NULL, NULL, stop_run},
 	{"logs", "", "the daemon's log", logs_options, NULL, logs_run},
-#ifdef HAVE_RUN
 	{"run", "-- COMMAND [ARG]...",
 	    "run a command in a sandbox with a session of its own",
 	    run_options, NULL, run_verb},
-#endif
 	{"credential add", "NAME", "store a credential", add_options,
 	    "The value is read from the terminal (not shown), from standard\n"
 	    "input, or from --from-file. It is never an argument.",

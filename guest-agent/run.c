@@ -45,8 +45,12 @@ signals_open(sigset_t *old, int status)
 	int fd;
 
 	sigemptyset(&all);
-	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
+	/* Default for the command too: `hatcheck run` starts us with some
+	 * ignored, to keep them from what stands between it and us. */
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
 		sigaddset(&all, passed_on[i]);
+		signal(passed_on[i], SIG_DFL);
+	}
 	sigaddset(&all, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &all, old);
 	signal(SIGPIPE, SIG_IGN);
