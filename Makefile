@@ -160,7 +160,8 @@ $(O)/bin/hatcheck-guest: $(wildcard guest-agent/*.c guest-agent/*.h)
 unit_libs = $(sort $(foreach a,$(ARCHIVES),$($(a)_libs)))
 define unit_rule
 $(O)/unit/$(1)/%: tests/unit/$(1)/%.c $(O)/lib$(1).a \
-	$(if $(filter gate courier,$(1)),$(O)/libhttp.a) $$(BASE)
+	$(if $(filter gate courier,$(1)),$(O)/libhttp.a) \
+	$(if $(filter cli,$(1)),$(O)/libminter.a) $$(BASE)
 	@mkdir -p $$(@D)
 	@echo "  TEST $$<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -MMD -MP -MF $$@.d $(ALL_LDFLAGS) \

@@ -104,7 +104,7 @@ base_metadata(
 
 	if (preset != NULL) {
 		if (kind != NULL || args_has(a, "header") ||
-		    args_has(a, "user") || args_has(a, "query"))
+		    args_has(a, "query"))
 			return cli_error(e, CLI_USAGE, WHAT, NULL,
 			    "the preset says how it is sent");
 		if (preset_load(cli, preset, &whole, e) != 0)
@@ -123,6 +123,27 @@ base_metadata(
 		return e->code;
 	*out = json_pack("{s:s, s:[o]}", "kind", kind, "bindings", binding);
 	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
+}
+
+/* --user beside a preset: whose password it is, in every basic slot. */
+static int
+override_user(json_t *metadata, const struct args *a)
+{
+	const char *user = args_value(a, "user");
+	json_t *binding, *slot;
+	size_t i;
+	int r = 0;
+
+	if (args_value(a, "preset") == NULL || user == NULL)
+		return 0;
+	json_array_foreach(json_object_get(metadata, "bindings"), i, binding)
+	{
+		slot = json_object_get(binding, "slot");
+		if (strcmp(cli_string(slot, "type"), "basic") == 0)
+			r |= json_object_set_new(
+			    slot, "user", json_string(user));
+	}
+	return r;
 }
 
 /* --host beside a preset narrows or moves its first binding (a company's
@@ -154,6 +175,7 @@ metadata_from_options(
 		goto out;
 	r |= json_object_set_new(m, "name", json_string(a->words[0]));
 	r |= override_hosts(m, a);
+	r |= override_user(m, a);
 	if (args_has(a, "env"))
 		r |= json_object_set_new(m, "env", strings_of(a, "env"));
 	if (args_has(a, "note"))

@@ -204,7 +204,41 @@ check_credential(json_t *preset, char *why, size_t size)
 	return r;
 }
 
-/* Grants of a scope in canonical form; every host lies in a binding. */
+/* How many of a grant's hosts lie in the credential's bindings. */
+static size_t
+covered(const struct grant *g, const struct metadata *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n_hosts; i++)
+		n += metadata_covers(m, g->hosts[i].pattern, g->hosts[i].port);
+	return n;
+}
+
+/* A grant for hosts of the bindings is marked with the preset's name where
+ * the credential's will stand; one for other hosts has no credential. */
+static int
+mark_grants(
+    const struct metadata *m, struct grant_set *set, char *why, size_t size)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		struct grant *g = &set->g[i];
+		size_t n = covered(g, m);
+		if (g->credential[0] != '\0' || (n != 0 && n != g->n_hosts) ||
+		    (n != 0 && g->tunnel)) {
+			(void)snprintf(why, size,
+			    "grant %s: names a credential, or mixes hosts "
+			    "inside and outside of the bindings",
+			    g->name);
+			return ERR_FORMAT;
+		}
+		if (n != 0)
+			memcpy(g->credential, m->name, sizeof(m->name));
+	}
+	return 0;
+}
+
+/* Grants of a scope, in canonical form. */
 static int
 check_grants(json_t *preset, json_t *scope, char *why, size_t size)
 {
@@ -215,23 +249,10 @@ check_grants(json_t *preset, json_t *scope, char *why, size_t size)
 
 	metadata_init(&m);
 	(void)json_object_set(j, "name", json_object_get(preset, "preset"));
-	if ((r = metadata_from_json(j, &m, why, size)) == 0)
-		r = grant_set_from_json(
-		    json_object_get(scope, "grants"), &set, why, size);
-	for (size_t i = 0; r == 0 && i < set.n; i++) {
-		const struct grant *g = &set.g[i];
-		for (size_t k = 0; r == 0 && k < g->n_hosts; k++) {
-			if (g->tunnel ||
-			    metadata_covers(
-				&m, g->hosts[k].pattern, g->hosts[k].port))
-				continue;
-			(void)snprintf(why, size,
-			    "grant %s: %s is not among the bindings", g->name,
-			    g->hosts[k].pattern);
-			r = ERR_FORMAT;
-		}
-	}
-	if (r == 0)
+	if ((r = metadata_from_json(j, &m, why, size)) == 0 &&
+	    (r = grant_set_from_json(
+		 json_object_get(scope, "grants"), &set, why, size)) == 0 &&
+	    (r = mark_grants(&m, &set, why, size)) == 0)
 		r = json_object_set_new(
 		    scope, "grants", grant_set_to_json(&set));
 	grant_set_free(&set);
@@ -498,6 +519,21 @@ scope_grants(const json_t *preset, const char *scope)
 	return all;
 }
 
+static bool
+needs_credential(const json_t *grants)
+{
+	const json_t *g;
+	size_t i;
+
+	json_array_foreach(grants, i, g)
+	{
+		if (json_object_get(g, "credential") != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The preset's name, where it stands for the credential, by the real one. */
 static int
 fill_credential(json_t *grants, const char *credential)
 {
@@ -507,7 +543,7 @@ fill_credential(json_t *grants, const char *credential)
 
 	json_array_foreach(grants, i, g)
 	{
-		if (!json_is_true(json_object_get(g, "tunnel")))
+		if (json_object_get(g, "credential") != NULL)
 			r |= json_object_set_new(
 			    g, "credential", json_string(credential));
 	}
@@ -518,7 +554,7 @@ int
 preset_grants(struct cli *cli, const char *word, const char *credential,
     json_t **out, struct cli_error *e)
 {
-	char name[80], found[80];
+	char name[80], found[80] = "";
 	const char *scope = strchr(word, ':');
 	json_t *preset = NULL, *grants = NULL;
 
@@ -529,15 +565,14 @@ preset_grants(struct cli *cli, const char *word, const char *credential,
 		return e->code;
 	grants = scope_grants(preset, scope == NULL ? NULL : scope + 1);
 	json_decref(preset);
-	if (json_array_size(grants) == 0) {
+	if (json_array_size(grants) == 0)
 		(void)cli_error(e, CLI_NOT_FOUND, "--preset",
 		    "hatcheck preset show", "%s has no such scope", word);
-	} else if (credential != NULL ||
-		   find_credential(cli, name, found, sizeof(found), e) == 0) {
-		if (fill_credential(
-			grants, credential == NULL ? found : credential) != 0)
-			(void)cli_error_from(e, ERR_NOMEM, WHAT, NULL);
-	}
+	else if (credential == NULL && needs_credential(grants))
+		(void)find_credential(cli, name, found, sizeof(found), e);
+	if (e->code == 0 && fill_credential(grants,
+				credential == NULL ? found : credential) != 0)
+		(void)cli_error_from(e, ERR_NOMEM, WHAT, NULL);
 	if (e->code == 0)
 		*out = grants;
 	else

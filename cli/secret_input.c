@@ -206,9 +206,10 @@ looks_random(const char *s)
 		else if (strchr("-_+=", c) == NULL)
 			return false;
 	}
-	return n >= 32 && digit >= 4 &&
-	       (upper >= 4 || lower == 0 || upper + lower + digit == n) &&
-	       upper + lower >= 4;
+	bool mixed = upper >= 4 && lower >= 4 && digit >= 2;
+	bool solid = upper + lower + digit == n && upper + lower >= 4 &&
+		     digit >= 4;
+	return n >= 32 && (mixed || solid);
 }
 
 bool
