@@ -40,7 +40,10 @@ struct out_fd {
 struct link {
 	struct ev_loop *loop;
 	struct ev_io readable, writable;
-	struct ev_prepare turn; /* flushes what a turn of the loop queued */
+	/* Flushes what a turn of the loop queued. Never started, only fed: at
+	 * the lowest priority it runs after all else, also when a frame was
+	 * queued by a prepare watcher, which another one would miss. */
+	struct ev_timer turn;
 	struct ev_idle more;	/* frames left over from this turn */
 	struct link_options o;
 	int fd;
@@ -102,7 +105,7 @@ break_link(struct link *l, int err)
 	l->broken = true;
 	ev_io_stop(l->loop, &l->readable);
 	ev_io_stop(l->loop, &l->writable);
-	ev_prepare_stop(l->loop, &l->turn);
+	ev_clear_pending(l->loop, &l->turn);
 	ev_idle_stop(l->loop, &l->more);
 	close_fds(l);
 	if (l->o.on_break != NULL)
@@ -222,12 +225,12 @@ on_writable(struct ev_loop *loop, struct ev_io *w, int events)
 }
 
 static void
-on_turn(struct ev_loop *loop, struct ev_prepare *w, int events)
+on_turn(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct link *l = w->data;
 
+	(void)loop;
 	(void)events;
-	ev_prepare_stop(loop, w);
 	if (!l->broken && !ev_is_active(&l->writable))
 		pump(l);
 }
@@ -428,21 +431,13 @@ send_hello(struct link *l)
 	return link_send(l, &msg_hello, &h, -1);
 }
 
-/* libev serves the newest of equal watchers first, so that a request could
- * overtake the token family, or the cut, that was sent before it. */
-static bool
-commands(enum link_role peer)
-{
-	return peer == LINK_SUPERVISOR || peer == LINK_MINTER;
-}
-
 static void
 start_watchers(struct link *l)
 {
 	ev_io_init(&l->readable, on_readable, l->fd, EV_READ);
-	ev_set_priority(&l->readable, commands(l->o.peer) ? 1 : 0);
 	ev_io_init(&l->writable, on_writable, l->fd, EV_WRITE);
-	ev_prepare_init(&l->turn, on_turn);
+	ev_timer_init(&l->turn, on_turn, 0., 0.);
+	ev_set_priority(&l->turn, EV_MINPRI);
 	ev_idle_init(&l->more, on_more);
 	l->readable.data = l;
 	l->writable.data = l;
@@ -491,7 +486,7 @@ link_free(struct link *l)
 		abort(); /* a handler freed its own link */
 	ev_io_stop(l->loop, &l->readable);
 	ev_io_stop(l->loop, &l->writable);
-	ev_prepare_stop(l->loop, &l->turn);
+	ev_clear_pending(l->loop, &l->turn);
 	ev_idle_stop(l->loop, &l->more);
 	close_fds(l);
 	close(l->fd);
@@ -518,7 +513,7 @@ link_send(struct link *l, const struct msg_type *t, const void *m, int fd)
 	l->queued_total += buf_len(l->out) - before;
 	if (buf_len(l->out) > l->o.low_water)
 		l->was_high = true;
-	ev_prepare_start(l->loop, &l->turn);
+	ev_feed_event(l->loop, &l->turn, EV_TIMER);
 	return 0;
 fail:
 	if (fd >= 0)
