@@ -112,6 +112,24 @@ say_shut(struct stream *s)
 }
 
 static void
+closed(struct stream *s)
+{
+	stop(s);
+	s->dead = true;
+	(void)emit(s, STREAM_CLOSED, 0); /* last act */
+}
+
+/* All is sent: the far end has some time to take it. */
+static void
+wait_for_end(struct stream *s)
+{
+	if (s->net_eof)
+		closed(s);
+	else
+		ev_timer_start(s->loop, &s->patience);
+}
+
+static void
 push(struct stream *s)
 {
 	int r = send_out(s);
@@ -127,6 +145,10 @@ push(struct stream *s)
 		ev_io_stop(s->loop, &s->writable);
 	if (left == 0 && s->shut && !s->shut_done)
 		say_shut(s);
+	if (s->finishing && s->shut_done) {
+		wait_for_end(s);
+		return;
+	}
 	if (s->was_high && left <= STREAM_LOW) {
 		s->was_high = false;
 		if (!s->finishing)
@@ -414,14 +436,6 @@ read_tls(struct stream *s)
 }
 
 static void
-closed(struct stream *s)
-{
-	stop(s);
-	s->dead = true;
-	(void)emit(s, STREAM_CLOSED, 0); /* last act */
-}
-
-static void
 throw_away(struct stream *s)
 {
 	uint8_t raw[CHUNK];
@@ -579,8 +593,8 @@ stream_finish(struct stream *s)
 	stream_shutdown(s);
 	s->finishing = true;
 	buf_reset(s->in);
-	ev_timer_start(s->loop, &s->patience);
-	ev_io_start(s->loop, &s->readable);
+	if (!s->net_eof)
+		ev_io_start(s->loop, &s->readable);
 }
 
 void

@@ -39,7 +39,8 @@
 /* More queued than this is the owner's mistake: ERR_TOO_BIG. */
 #define STREAM_QUEUE_MAX (1024 * 1024)
 /* How long, and for how many bytes, stream_finish() waits for the far end
- * to close. */
+ * to close once all was sent. How long sending may take is the owner's to
+ * bound. */
 #define STREAM_FINISH_S 2.0
 #define STREAM_FINISH_BYTES (256 * 1024)
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A guest's connection, from accept to its end.
+ *
+ *	FIRST -> HTTP <-> CONNECTING -> HELLO -> SHAKING -> HTTP (intercepted)
+ *	                                      `-> TUNNEL
+ *
+ * and ENDING from anywhere. Functions that may end the connection say so;
+ * after that c must not be touched.
+ */
+#ifndef EGRESS_GATE_CONN_H
+#define EGRESS_GATE_CONN_H
+
+#include "egress/gate/exchange.h"
+#include "egress/gate/gate.h"
+#include "egress/gate/problem.h"
+#include "egress/http/h1_parse.h"
+#include "egress/http/stream.h"
+#include "lib/log.h"
+
+enum conn_state {
+	CONN_FIRST,	 /* an attach line, or HTTP? */
+	CONN_HTTP,	 /* requests, plain or intercepted */
+	CONN_CONNECTING, /* the courier is asked about a CONNECT */
+	CONN_HELLO,	 /* 200 is out; a ClientHello must come */
+	CONN_SHAKING,	 /* our TLS handshake with the guest */
+	CONN_TUNNEL,
+	CONN_ENDING /* the last bytes are going out */
+};
+
+struct conn {
+	struct gate *g;
+	size_t slot;
+	struct stream *s;
+	struct h1 *h1;
+	struct buf *out; /* scratch for what is written next */
+	enum conn_state state;
+	bool eof; /* the guest sends no more */
+
+	char family[FAMILY_SIZE]; /* what was last used; empty: none yet */
+	bool attached;		  /* by its first line */
+	bool bound;		  /* to family, for good */
+	enum reason attach_failed;
+
+	uint32_t id; /* CONNECT: as the courier knows it; or 0 */
+	struct host host;
+	uint16_t port;
+	bool tunnel;	  /* the courier said so */
+	bool intercepted; /* HTTP within our TLS */
+
+	struct exchange x;
+	struct ev_timer deadline;
+};
+
+/* Take over an accepted socket. It is closed at once when the peer's uid
+ * is not the session's, and refused when there are too many. */
+void conn_accept(struct gate *g, int fd);
+
+/* Do what can be done with the input there is. May end it. */
+void conn_process(struct conn *c);
+
+/* End it now: reset, the courier told, freed. */
+void conn_free(struct conn *c);
+/* End it in order: what is queued goes out first. */
+void conn_finish(struct conn *c);
+void conn_deadline(struct conn *c, double seconds);
+
+/* Write what is in c->out. False: it ended. */
+bool conn_write_out(struct conn *c);
+/* Refuse the request h (NULL: there is none that could be read): note it
+ * in the audit log, answer, close unless the next request can follow. May
+ * end it. */
+void conn_refuse(struct conn *c, const struct problem *p, struct head *h);
+/* Answer in place of the courier, which knows: no note. May end it. */
+void conn_answer(struct conn *c, const struct problem *p, bool close);
+void conn_note(struct conn *c, unsigned reason, const struct head *h,
+    const struct host *host, uint16_t port);
+
+/* connect.c: CONNECT, and what comes between its 200 and TLS. */
+enum reason connect_start(struct conn *c, const struct way *w);
+MUST_USE int connect_done(struct conn *c, uint8_t way);
+void connect_refused(struct conn *c, const struct traffic_refused *m);
+/* True: there may be more to do. */
+bool connect_hello(struct conn *c);
+
+/* intercept.c */
+bool intercept_start(struct conn *c);
+void intercept_open(struct conn *c);
+
+/* tunnel.c */
+bool tunnel_start(struct conn *c, const struct host *sni);
+bool tunnel_step(struct conn *c);
+MUST_USE int tunnel_bytes(struct conn *c, struct span bytes);
+void tunnel_ended(struct conn *c);
+
+#endif

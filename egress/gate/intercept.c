@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: our TLS towards the guest, under the session's CA.
+ * Trusts: the courier that this host is to be intercepted.
+ * At a bound: no leaf, no connection. */
+#include "egress/gate/conn.h"
+
+#include "egress/http/tls.h"
+
+static int
+make_tls(struct conn *c, SSL **ssl)
+{
+	struct leaf_cache *leaves = c->g->leaves;
+	X509 *leaf;
+	int r;
+
+	if (leaves == NULL)
+		return ERR_UNAVAILABLE;
+	r = leaf_cache_get(leaves, c->host.name, gate_now().wall_s, &leaf);
+	if (r != 0)
+		return r;
+	const struct ca_issuer *issuer = leaf_cache_issuer(leaves);
+	return tls_server(c->g->tls, leaf, ca_issuer_leaf_key(issuer),
+	    ca_issuer_intermediate(issuer), ssl);
+}
+
+bool
+intercept_start(struct conn *c)
+{
+	SSL *ssl;
+	int r = make_tls(c, &ssl);
+
+	if (r == 0)
+		r = stream_start_tls(c->s, ssl);
+	if (r != 0) {
+		log_event(LOG_WARN, "no_leaf", LOG_STR("host", c->host.name),
+		    LOG_ERR(r));
+		conn_free(c);
+		return false;
+	}
+	c->state = CONN_SHAKING;
+	conn_deadline(c, LIMIT_HEAD_S);
+	return false;
+}
+
+void
+intercept_open(struct conn *c)
+{
+	const char *name =
+	    SSL_get_servername(stream_ssl(c->s), TLSEXT_NAMETYPE_host_name);
+	struct host h;
+
+	/* Once more: a second hello may have named another. */
+	if (name == NULL || host_parse(span_str(name), &h) != 0 ||
+	    strcmp(h.name, c->host.name) != 0) {
+		conn_note(c, REASON_NAMES_DISAGREE, NULL, &c->host, c->port);
+		conn_free(c);
+		return;
+	}
+	c->intercepted = true;
+	c->state = CONN_HTTP;
+	conn_deadline(c, LIMIT_HEAD_S);
+	conn_process(c);
+}

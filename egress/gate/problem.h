@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a guest is told: RFC 9457 problem documents with RFC 9209
+ * Proxy-Status for refusals, and the plain answers of the guest API. Pure:
+ * appends HTTP/1.1 bytes. Nothing in them comes from the guest, from
+ * upstream or from this host but the words of scope/reason.h.
+ */
+#ifndef EGRESS_GATE_PROBLEM_H
+#define EGRESS_GATE_PROBLEM_H
+
+#include "egress/http/head.h"
+#include "scope/reason.h"
+
+/* How the exchange that is answered looks from outside. */
+struct answer_frame {
+	bool no_body; /* it answers HEAD */
+	bool close;   /* the connection ends with it */
+};
+
+struct problem {
+	unsigned reason;      /* enum reason */
+	struct span grant;    /* or empty */
+	struct span detail;   /* a sentence of our own, or empty */
+	struct span hint;     /* instead of the reason's, or empty */
+	uint16_t status;      /* instead of the reason's, or 0 */
+	uint32_t retry_after; /* seconds, or 0 */
+	const char *allow;    /* 405: the methods, or NULL */
+};
+
+MUST_USE int
+problem_put(const struct problem *p, struct answer_frame f, struct buf *out);
+
+/* A whole answer with a body of ours. Cache-Control: no-store. */
+MUST_USE int answer_put(uint16_t status, const char *type, struct span body,
+    struct answer_frame f, struct buf *out);
+
+#endif
