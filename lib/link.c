@@ -431,10 +431,19 @@ send_hello(struct link *l)
 	return link_send(l, &msg_hello, &h, -1);
 }
 
+/* libev serves the newest of equal watchers first, so that a request could
+ * overtake the token family, or the cut, that was sent before it. */
+static bool
+commands(enum link_role peer)
+{
+	return peer == LINK_SUPERVISOR || peer == LINK_MINTER;
+}
+
 static void
 start_watchers(struct link *l)
 {
 	ev_io_init(&l->readable, on_readable, l->fd, EV_READ);
+	ev_set_priority(&l->readable, commands(l->o.peer) ? 1 : 0);
 	ev_io_init(&l->writable, on_writable, l->fd, EV_WRITE);
 	ev_timer_init(&l->turn, on_turn, 0., 0.);
 	ev_set_priority(&l->turn, EV_MINPRI);

@@ -14,6 +14,10 @@
  * Bytes are wiped once consumed on links made with .secret, whose buffers
  * are in locked memory.
  *
+ * When several links have frames at once, those of the supervisor and the
+ * minter are handled first: what they sent before a sibling could act on it
+ * is known before the sibling's frames are looked at.
+ *
  * Handlers may send on any link and may free any link but their own; to
  * drop one's own, return non-zero.
  */

@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* On the way nothing is read: a process behind Landlock may walk to what it
+ * may open. */
+#define WALK (O_PATH | O_DIRECTORY | O_CLOEXEC)
 #define LINKS_MAX 16
 
 struct walk {
@@ -73,7 +76,7 @@ restart(struct walk *w)
 {
 	if (w->fd >= 0)
 		close(w->fd);
-	w->fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	w->fd = open("/", WALK);
 	strcpy(w->done, "/");
 	return w->fd < 0 ? fail(w, ERR_IO, "cannot be opened", "")
 			 : check_dir(w);
@@ -149,7 +152,7 @@ enter(struct walk *w, const char *name, int fd)
 static int
 step(struct walk *w, const char *name)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int flags = WALK | O_NOFOLLOW;
 	struct stat st;
 
 	if (strcmp(name, ".") == 0)
@@ -174,8 +177,9 @@ step(struct walk *w, const char *name)
 			   : fail(w, ERR_DENIED, "cannot be opened", "");
 }
 
-int
-safefile_dir(const char *path, bool make, int *fd, char *why, size_t size)
+/* The directory as an O_PATH fd. */
+static int
+walk_to(const char *path, bool make, int *fd, char *why, size_t size)
 {
 	struct walk w = {.fd = -1, .make = make, .why = why, .why_size = size};
 	char name[NAME_MAX + 1];
@@ -200,6 +204,20 @@ safefile_dir(const char *path, bool make, int *fd, char *why, size_t size)
 	return 0;
 }
 
+int
+safefile_dir(const char *path, bool make, int *fd, char *why, size_t size)
+{
+	int at = -1, r = walk_to(path, make, &at, why, size);
+
+	if (r != 0)
+		return r;
+	*fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(at);
+	return *fd >= 0 ? 0
+			: say(why, size, ERR_DENIED, path, "cannot be opened",
+			      "");
+}
+
 static int
 open_in_parent(const char *path, int *fd, char *why, size_t size)
 {
@@ -213,7 +231,7 @@ open_in_parent(const char *path, int *fd, char *why, size_t size)
 		    "is not an absolute path of a file", "");
 	memcpy(parent, path, (size_t)(slash - path) + 1);
 	parent[slash - path + 1] = '\0';
-	if ((r = safefile_dir(parent, false, &dir, why, size)) != 0)
+	if ((r = walk_to(parent, false, &dir, why, size)) != 0)
 		return r;
 	/* Not blocking on a fifo that somebody put there. */
 	*fd = openat(

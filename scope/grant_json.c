@@ -107,6 +107,18 @@ read_rules(const struct ctx *c, const json_t *array, struct grant *g)
 	return 0;
 }
 
+/* A limit of zero reads as "nothing" and would work as "no limit". */
+static int
+limit(const struct ctx *c, const json_t *o, const char *key, uint64_t *out)
+{
+	if (number(c, o, key, NUMBER_MAX, out) != 0)
+		return ERR_FORMAT;
+	if (json_object_get(o, key) != NULL && *out == 0)
+		return why_say(c->why, c->size,
+		    "limits: %s: leave it out for no limit", key);
+	return 0;
+}
+
 static int
 read_limits(const struct ctx *c, const json_t *j, struct grant_limits *l)
 {
@@ -116,12 +128,12 @@ read_limits(const struct ctx *c, const json_t *j, struct grant_limits *l)
 	if (j == NULL)
 		return 0;
 	if (only(c, j, "limits", names) != 0 ||
-	    number(c, j, "requests", NUMBER_MAX, &l->requests) != 0 ||
-	    number(c, j, "rate", NUMBER_MAX, &l->rate) != 0 ||
-	    number(c, j, "rate_ms", NUMBER_MAX, &l->rate_ms) != 0 ||
-	    number(c, j, "bytes_up", NUMBER_MAX, &l->bytes_up) != 0 ||
-	    number(c, j, "bytes_down", NUMBER_MAX, &l->bytes_down) != 0 ||
-	    number(c, j, "concurrent", NUMBER_MAX, &l->concurrent) != 0)
+	    limit(c, j, "requests", &l->requests) != 0 ||
+	    limit(c, j, "rate", &l->rate) != 0 ||
+	    limit(c, j, "rate_ms", &l->rate_ms) != 0 ||
+	    limit(c, j, "bytes_up", &l->bytes_up) != 0 ||
+	    limit(c, j, "bytes_down", &l->bytes_down) != 0 ||
+	    limit(c, j, "concurrent", &l->concurrent) != 0)
 		return ERR_FORMAT;
 	return 0;
 }

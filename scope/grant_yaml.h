@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Grant files and preset files, read by libcyaml with a strict schema.
+ * Grant files, read by yaml.h with a strict schema.
  * Linked by the CLI only. ca_file is read here (relative to the YAML file)
  * and becomes ca_pem.
  */

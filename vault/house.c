@@ -18,6 +18,23 @@ set_state(struct house *h, enum vault_state state, const char *why)
 		snprintf(h->why, sizeof(h->why), "%s", why);
 }
 
+static bool
+load_config(struct house *h)
+{
+	char why[256] = "vault.json cannot be read.";
+	int r;
+
+	if (h->configured)
+		return true;
+	r = config_load(h->config_dir, &h->config, why, sizeof(why));
+	h->configured = r == 0;
+	if (r == ERR_NOT_FOUND)
+		set_state(h, VAULT_UNINITIALISED, "The vault is not set up.");
+	else if (r != 0)
+		set_state(h, VAULT_UNAVAILABLE, why);
+	return h->configured;
+}
+
 int
 house_new(const char *config_dir, const char *state_dir, struct house **out)
 {
@@ -32,9 +49,16 @@ house_new(const char *config_dir, const char *state_dir, struct house **out)
 		return ERR_NOMEM;
 	}
 	house_begin(h, backend_now_ms());
-	set_state(h, VAULT_UNINITIALISED, "The vault is not set up.");
+	(void)load_config(h); /* the state tells */
+	h->late = !h->configured;
 	*out = h;
 	return 0;
+}
+
+bool
+house_outgrown(const struct house *h)
+{
+	return h->late && h->configured;
 }
 
 void
@@ -155,23 +179,6 @@ house_store_result(struct house *h, int err, struct house_words *w)
 /* --- opening --------------------------------------------------------- */
 
 static bool
-load_config(struct house *h)
-{
-	char why[256] = "vault.json cannot be read.";
-	int r;
-
-	if (h->configured)
-		return true;
-	r = config_load(h->config_dir, &h->config, why, sizeof(why));
-	h->configured = r == 0;
-	if (r == ERR_NOT_FOUND)
-		set_state(h, VAULT_UNINITIALISED, "The vault is not set up.");
-	else if (r != 0)
-		set_state(h, VAULT_UNAVAILABLE, why);
-	return h->configured;
-}
-
-static bool
 load_store(struct house *h)
 {
 	char why[256] = "The vault's store cannot be opened.";
@@ -268,7 +275,7 @@ open_all(struct house *h, const struct keep *secret)
 	bool was_open;
 	int r;
 
-	if (!load_config(h) || !load_store(h))
+	if (!load_config(h) || house_outgrown(h) || !load_store(h))
 		return ERR_UNAVAILABLE;
 	was_open = store_unlocked(h->store);
 	r = unlock_store(h, secret);

@@ -48,6 +48,9 @@ MUST_USE int house_each(
 enum vault_state house_state(const struct house *h);
 const char *house_why(const struct house *h);
 const struct config *house_config(const struct house *h);
+/* vault.json came after we began: the walls are those of no choice, and
+ * this process must make room for another. */
+bool house_outgrown(const struct house *h);
 /* Every job calls it first: the caller waits since asked_ms. */
 void house_begin(struct house *h, int64_t asked_ms);
 

@@ -12,8 +12,9 @@ struct house {
 	char *config_dir, *state_dir;
 	struct config config;
 	bool configured;
-	bool held;		 /* locked by a person: only a person unlocks */
-	struct store *store;	 /* NULL until it opens */
+	bool late;	     /* it came after our walls were made for none */
+	bool held;	     /* locked by a person: only a person unlocks */
+	struct store *store; /* NULL until it opens */
 	struct backend *backend; /* NULL until it opens */
 	enum vault_state state;
 	char why[256];

@@ -32,6 +32,8 @@ on_state(void *ctx, const struct job *j)
 {
 	struct service *s = ctx;
 
+	if (j->outgrown)
+		s->on_end(s->loop);
 	if (j->state == s->state && strcmp(j->why, s->why) == 0)
 		return;
 	if (j->state != s->state)

@@ -73,14 +73,11 @@ list_free(struct list *l)
 static void
 run_one(struct worker *w, struct job *j)
 {
-	const struct config *c;
-
 	house_begin(w->house, j->asked_ms);
 	j->run(j, w->house);
 	j->state = house_state(w->house);
 	snprintf(j->why, sizeof(j->why), "%s", house_why(w->house));
-	c = house_config(w->house);
-	j->keychain = c != NULL && c->now.backend == CONFIG_SECRET_SERVICE;
+	j->outgrown = house_outgrown(w->house);
 }
 
 static void *

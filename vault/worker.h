@@ -33,7 +33,7 @@ struct job {
 	int64_t asked_ms;
 	enum vault_state state; /* as run() left it */
 	char why[256];
-	bool keychain; /* the backend is secret-service */
+	bool outgrown; /* house_outgrown() */
 	struct job *next;
 };
 

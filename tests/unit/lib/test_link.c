@@ -184,6 +184,64 @@ a_vanished_peer_is_told_apart(void **state)
 	assert_int_equal(f->b.broke, ERR_UNAVAILABLE);
 }
 
+struct log {
+	char text[8];
+};
+
+static int
+on_log_minter(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)m;
+	(void)fd;
+	strcat(((struct log *)ctx)->text, "m");
+	return 0;
+}
+
+static int
+on_log_gate(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)m;
+	(void)fd;
+	strcat(((struct log *)ctx)->text, "g");
+	return 0;
+}
+
+/* Requirement 25: a request must not overtake what the minter said before. */
+static void
+the_minter_is_heard_first(void **state)
+{
+	static const struct link_rule minter = {&msg_stop, on_log_minter},
+				      gate = {&msg_stop, on_log_gate};
+	struct fixture *f = *state;
+	struct link *l[4];
+	struct log log = {""};
+	int m[2], g[2];
+
+	assert_int_equal(link_pair(m), 0);
+	assert_int_equal(link_pair(g), 0);
+	struct link_options o[4] = {
+	    {.self = LINK_MINTER, .peer = LINK_COURIER},
+	    {.self = LINK_COURIER, .peer = LINK_MINTER, .rules = &minter,
+		.n_rules = 1, .ctx = &log},
+	    {.self = LINK_GATE, .peer = LINK_COURIER},
+	    {.self = LINK_COURIER, .peer = LINK_GATE, .rules = &gate,
+		.n_rules = 1, .ctx = &log}};
+	int fds[4] = {m[0], m[1], g[0], g[1]};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(link_new(f->loop, fds[i], &o[i], &l[i]), 0);
+	turn(f, 10);
+	for (int i = 0; i < 4; i += 2) {
+		assert_int_equal(link_send(l[i], &msg_stop, NULL, -1), 0);
+		assert_int_equal(link_flush(l[i], 100), 0);
+	}
+	turn(f, 10);
+	assert_string_equal(log.text, "mg");
+	for (int i = 0; i < 4; i++)
+		link_free(l[i]);
+}
+
 static void
 another_role_is_refused(void **state)
 {
@@ -210,6 +268,7 @@ main(void)
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
 		T(a_vanished_peer_is_told_apart),
+		T(the_minter_is_heard_first),
 		T(another_role_is_refused),
 	};
 

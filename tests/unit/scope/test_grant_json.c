@@ -126,6 +126,7 @@ static const char *const bad[] = {
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"limits\":{\"rate\":5}}",
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"limits\":{\"x\":5}}",
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"limits\":[]}",
+    "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"limits\":{\"requests\":0}}",
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"allow\":{}}",
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"allow\":[{}]}",
     "{\"name\":\"a\",\"hosts\":[\"a.test\"],\"allow\":[1]}",
