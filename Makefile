@@ -18,6 +18,8 @@ PREFIX     ?= /usr/local
 LIBEXECDIR ?= $(PREFIX)/libexec/hatcheck
 DATADIR    ?= $(PREFIX)/share/hatcheck
 MANDIR     ?= $(PREFIX)/share/man
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wvla -Wformat=2 \
@@ -107,6 +109,13 @@ $(O)/build-id: FORCE
 	@mkdir -p $(@D)
 	@echo '$(BUILD_ID)' | cmp -s - $@ || echo '$(BUILD_ID)' > $@
 
+# Programs that know where they are installed.
+$(O)/paths: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIBEXECDIR) $(DATADIR)' | cmp -s - $@ || \
+		echo '$(LIBEXECDIR) $(DATADIR)' > $@
+$(patsubst %.c,$(O)/%.o,$(wildcard cli/*.c supervisor/*.c)): $(O)/paths
+
 $(O)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
@@ -193,6 +202,24 @@ lint: ## clang-tidy, cppcheck, gcc -fanalyzer
 bench: all ## measure, beside nginx
 	$(Q)tools/deps bench
 	$(Q)bench/run $(O)
+
+D = $(DESTDIR)
+HELPERS = hatcheckd $(addprefix hatcheck-,vault minter dialer gate courier)
+install: all ## copy everything to DESTDIR and PREFIX (/usr/local)
+	install -d $D$(PREFIX)/bin $D$(LIBEXECDIR) $D$(DATADIR)/presets \
+		$D$(MANDIR)/man1 $D$(MANDIR)/man5 $D$(MANDIR)/man8 \
+		$D$(SYSTEMDDIR)/system $D$(SYSTEMDDIR)/user $D$(SYSUSERSDIR)
+	install -m 755 $(addprefix $(O)/bin/,hatcheck hatcheck-guest) \
+		$D$(PREFIX)/bin
+	install -m 755 $(addprefix $(O)/bin/,$(HELPERS)) $D$(LIBEXECDIR)
+	install -m 644 presets/*.yaml $D$(DATADIR)/presets
+	$(Q)for p in docs/man/*.[1-8]; do \
+		install -m 644 $$p $D$(MANDIR)/man$${p##*.} || exit 1; done
+	$(Q)for u in system user; do \
+		sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' \
+			packaging/$$u/hatcheck.service \
+			> $D$(SYSTEMDDIR)/$$u/hatcheck.service || exit 1; done
+	install -m 644 packaging/sysusers.d/hatcheck.conf $D$(SYSUSERSDIR)
 
 clean: ## remove everything built
 	rm -rf out

@@ -94,18 +94,34 @@ name_all(struct home *h)
 	return paths_join(p->config, "hatcheckd.yaml", h->config_file);
 }
 
+/* --home itself, the parent of config/: the roles pass through it. */
 static int
-make_dirs(struct home *h, const struct role_ids *ids, char *why, size_t size)
+open_home(const char *config, char *why, size_t size)
+{
+	char path[PATH_MAX];
+
+	strcpy(path, config);
+	*strrchr(path, '/') = '\0';
+	return dir_ours(path[0] == '\0' ? "/" : path, 0711, path[0] != '\0',
+	    NULL, why, size);
+}
+
+static int
+make_dirs(struct home *h, bool given, const struct role_ids *ids, char *why,
+    size_t size)
 {
 	const struct paths *p = &h->paths;
 	char sessions[PATH_MAX];
 	bool apart = ids->apart;
-	int r;
+	int r = 0;
 
 	if ((r = name_all(h)) != 0 ||
 	    (r = paths_join(p->run, "s", sessions)) != 0)
 		return say(why, size, r, p->state, "the path is too long");
-	if ((r = dir_ours(p->config, 0755, apart, NULL, why, size)) != 0 ||
+	if (given && apart && (r = open_home(p->config, why, size)) != 0)
+		return r;
+	if ((r = dir_ours(p->config, 0755, apart, &h->config_dir, why, size)) !=
+		0 ||
 	    (r = dir_ours(p->state, 0711, apart, NULL, why, size)) != 0 ||
 	    (r = dir_ours(p->log, 0711, apart, NULL, why, size)) != 0 ||
 	    (r = dir_ours(p->run, 0711, apart, &h->run_dir, why, size)) != 0 ||
@@ -199,7 +215,8 @@ int
 home_open(const char *given, const struct role_ids *ids, struct home *out,
     char *why, size_t size)
 {
-	struct home h = {.run_dir = -1,
+	struct home h = {.config_dir = -1,
+	    .run_dir = -1,
 	    .sessions_dir = -1,
 	    .audit_dir = -1,
 	    .vault_socket = -1,
@@ -210,7 +227,7 @@ home_open(const char *given, const struct role_ids *ids, struct home *out,
 	if (r != 0)
 		return say(
 		    why, size, r, given == NULL ? "home" : given, err_text(r));
-	if ((r = make_dirs(&h, ids, why, size)) != 0 ||
+	if ((r = make_dirs(&h, given != NULL, ids, why, size)) != 0 ||
 	    (r = lock_pid_file(&h, why, size)) != 0 ||
 	    (r = listen_all(&h, why, size)) != 0)
 		return r; /* the caller exits: nothing to give back */
@@ -242,6 +259,25 @@ home_admin_group(
 			    "its group cannot be set; next: be a member of it");
 	}
 	return 0;
+}
+
+void
+home_hand_over(const struct home *h, const struct role_ids *ids)
+{
+	static const char *const names[] = {"vault.json", "vault.key"};
+	struct stat st;
+
+	for (int i = 0; ids->apart && i < 2; i++) {
+		int fd = openat(h->config_dir, names[i],
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			continue; /* not there: the vault says so */
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_uid == 0 && st.st_nlink == 1)
+			(void)!fchown(fd, ids->uid[LINK_VAULT],
+			    ids->gid[LINK_VAULT]); /* the vault will say */
+		close(fd);
+	}
 }
 
 void

@@ -3,8 +3,9 @@
  * The directories, the pid file and the two listening sockets: made and
  * checked once, at start, before any child exists. Every directory is 0700
  * and ours. As a system service state/vault, state/minter and log/audit
- * belong to their roles, the ways to the sockets can be traversed (0711),
- * and the configuration can be read by the vault (0755).
+ * belong to their roles, the ways to them and to the sockets can be
+ * traversed (0711), --home itself included, and the configuration can be read
+ * by the vault (0755).
  */
 #ifndef SUPERVISOR_HOME_H
 #define SUPERVISOR_HOME_H
@@ -16,6 +17,7 @@ struct home {
 	struct paths paths;
 	char vault_state[PATH_MAX], minter_state[PATH_MAX], audit[PATH_MAX];
 	char config_file[PATH_MAX];
+	int config_dir;			/* config/ */
 	int run_dir;			/* run/ */
 	int sessions_dir;		/* run/s/ */
 	int audit_dir;			/* log/audit/ */
@@ -31,6 +33,10 @@ MUST_USE int home_open(const char *given, const struct role_ids *ids,
 /* Let the group use both sockets (0660), or nobody else ("": 0600). */
 MUST_USE int home_admin_group(
     const struct home *h, const char *group, char *why, size_t size);
+
+/* As root: what the administrator wrote for the vault (config/vault.json,
+ * config/vault.key) becomes the vault's own, so that it can read it. */
+void home_hand_over(const struct home *h, const struct role_ids *ids);
 
 /* At an orderly end: remove pid file and sockets. */
 void home_close(struct home *h);

@@ -83,11 +83,13 @@ keep_capabilities(const struct role_ids *ids)
 		cap_free(c);
 		return;
 	}
-	for (int v = 0; prctl(PR_CAPBSET_READ, v, 0, 0, 0) >= 0; v++) {
+	for (int v = 0, has; (has = prctl(PR_CAPBSET_READ, v, 0, 0, 0)) >= 0;
+	     v++) {
 		bool wanted = false;
 		for (int i = 0; i < n; i++)
 			wanted = wanted || want[i] == v;
-		if (!wanted && prctl(PR_CAPBSET_DROP, v, 0, 0, 0) != 0)
+		if (has == 1 && !wanted &&
+		    prctl(PR_CAPBSET_DROP, v, 0, 0, 0) != 0)
 			refuse("capabilities could not be bounded");
 	}
 	if (c == NULL ||

@@ -230,6 +230,8 @@ try_start(struct process *p)
 	struct birth birth;
 	int childs = -1, r;
 
+	if (p->role == LINK_VAULT)
+		home_hand_over(&d->home, &d->ids);
 	birth_fill(p, &birth);
 	if ((r = open_control(p, &childs)) != 0)
 		return r;

@@ -54,7 +54,7 @@ class Daemon:
     count = 0
 
     def __init__(self, home=None, config=None, bin=None, env=None,
-                 expect=True):
+                 expect=True, service=False):
         Daemon.count += 1
         self.home = Path(home or base / f"home{Daemon.count}")
         self.bin = bin or libexec
@@ -66,12 +66,13 @@ class Daemon:
                   self.home / "config/hatcheckd.yaml"]:
             if p.exists():
                 os.chmod(p, 0o700 if p.is_dir() else 0o600)
-                if os.getuid() == 0:
+                if os.getuid() == 0 and not service:
                     os.chown(p, UID, UID)
         self.log_path = base / f"log{Daemon.count}"
         self.out = open(self.log_path, "w")
+        command = [str(self.bin / "hatcheckd"), "--home", str(self.home)]
         self.process = subprocess.Popen(
-            as_user([str(self.bin / "hatcheckd"), "--home", str(self.home)]),
+            as_service(command) if service else as_user(command),
             stderr=self.out, env={"PATH": "/usr/bin", **(env or {})})
         Daemon.all.append(self)
         if expect:
@@ -147,10 +148,30 @@ class Daemon:
         return self.process.wait(10)
 
 
+def as_service(command):
+    """As root, where /etc/passwd knows the roles' users."""
+    for name in ("passwd", "group"):
+        text = Path("/etc", name).read_text()
+        for i, role in enumerate(ROLES):
+            user = f"_hatcheck-{role}:x:{950 + i}:"
+            text += (user + f"{950 + i}::/nonexistent:/bin/false\n"
+                     if name == "passwd" else user + "\n")
+        (base / name).write_text(text)
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+            'mount --bind "$1/passwd" /etc/passwd && mount --bind '
+            '"$1/group" /etc/group && shift && exec "$@"', "sh", str(base),
+            *command]
+
+
 def gone(pids):
-    return not any(Path(f"/proc/{p}").exists() and "Z" not in
-                   Path(f"/proc/{p}/stat").read_text().split(")")[1][:3]
-                   for p in pids)
+    for p in pids:
+        try:
+            state = Path(f"/proc/{p}/stat").read_text().rpartition(")")[2]
+        except OSError:
+            continue
+        if state.split()[0] != "Z":
+            return False
+    return True
 
 
 def test_birth():
@@ -427,6 +448,53 @@ def test_root_needs_users():
     assert done.returncode == 1
     assert "systemd-sysusers" in done.stderr, done.stderr
     assert not (base / "rooted").exists()
+
+
+def test_service():
+    "as root: a uid per role, its files its own, the guest's uid may connect"
+    if os.getuid() != 0:
+        return
+    home = base / "service"
+    (home / "config").mkdir(parents=True)
+    (home / "config/vault.json").write_text("{}")
+    d = Daemon(home=home, service=True)
+    sock = d.start("s-one")
+    at = {role: 950 + i for i, role in enumerate(ROLES)}
+    for pid, name in d.pids().items():
+        status = Path(f"/proc/{pid}/status").read_text()
+        want = str(at[name.removeprefix("hatcheck-")])
+        assert re.search(r"^Uid:\t(.*)$", status, re.M)[1].split() == \
+            [want] * 4, status
+        assert re.search(r"^Gid:\t(.*)$", status, re.M)[1].split() == \
+            [want] * 4, status
+        assert re.search(r"^CapPrm:\t0+$", status, re.M), status
+        assert re.search(r"^Groups:\s*$", status, re.M), status
+    status = Path(f"/proc/{d.process.pid}/status").read_text()
+    bounds = int(re.search(r"^CapBnd:\t(.*)$", status, re.M)[1], 16)
+    assert bounds == 0b11101011, hex(bounds)
+    for path, owner, mode in (
+            ("state/vault", at["vault"], 0o700),
+            ("state/minter", at["minter"], 0o700),
+            ("log/audit", at["minter"], 0o700),
+            ("log/audit/s-one.jsonl", at["minter"], 0o600),
+            ("config/vault.json", at["vault"], 0o644),
+            ("run/vault.sock", 0, 0o600), ("run/s/s-one", 0, 0o711),
+            ("run/s/s-one/hatcheck.sock", UID, 0o600)):
+        got = (home / path).lstat()
+        assert (got.st_uid, stat.S_IMODE(got.st_mode)) == (owner, mode), \
+            (path, got)
+    done = subprocess.run(as_user(["test", "-w", str(sock)]))
+    assert done.returncode == 0       # the guest's user gets through
+    done = subprocess.run(as_user(["test", "-w", str(sock)], uid=UID + 1))
+    assert done.returncode != 0
+    first = d.gate(sock)
+    os.kill(first, signal.SIGKILL)
+    d.wait(r'ready role="gate"', 2)
+    assert d.gate(sock) != first
+    pids = list(d.pids())
+    d.kill()                          # kill -9 crosses uids too
+    wait_for(lambda: gone(pids))
+    assert Daemon(home=home, service=True).stop() == 0
 
 
 def test_sanitized_needs_home():
