@@ -82,7 +82,6 @@ def serves():
 
 
 if os.getuid() != 0:
-    print("1..0 # SKIP only root can start the system service")
-    print("ok 1 - not root: the system service is tested by CI")
+    print("1..1\nok 1 - the system service # SKIP only root can start it")
     sys.exit(0)
 tap.main(globals(), setup, teardown)
