@@ -148,7 +148,9 @@ unixsock_peer(int fd, uid_t *uid, pid_t *pid)
 		return ERR_IO;
 	if (c.uid == (uid_t)-1 || c.pid <= 0)
 		return ERR_DENIED; /* a peer from outside our namespaces */
-	*uid = c.uid;
-	*pid = c.pid;
+	if (uid != NULL)
+		*uid = c.uid;
+	if (pid != NULL)
+		*pid = c.pid;
 	return 0;
 }

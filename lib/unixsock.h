@@ -17,7 +17,8 @@ MUST_USE int unixsock_listen(
 /* Connect, blocking; the result blocks. ERR_NOT_FOUND no file, ERR_DENIED,
  * ERR_UNAVAILABLE nobody listens. */
 MUST_USE int unixsock_connect(const char *path, int *fd);
-/* The peer's uid and pid. Checks that the family is AF_UNIX first:
+/* The peer's uid and pid (NULL: not asked). Checks that the family is
+ * AF_UNIX first:
  * SO_PEERCRED "succeeds" on vsock with uid -1. */
 MUST_USE int unixsock_peer(int fd, uid_t *uid, pid_t *pid);
 
