@@ -22,6 +22,9 @@ tell_minter(struct service *s)
 	struct keeper_state m = {
 	    .state = (uint8_t)s->state, .why = span_str(s->why)};
 
+	/* Not known yet: the first opening tells. */
+	if (s->state == 0)
+		return;
 	if (s->minter != NULL && !link_broken(s->minter) &&
 	    link_send(s->minter, &msg_keeper_state, &m, -1) != 0)
 		log_fatal("vault_minter_queue", "the minter does not read");
