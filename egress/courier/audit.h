@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The session's audit chain. A request's line is written before its first
+ * byte goes out (a write() that survives kill -9) and synced within 50 ms.
+ * Any failure is final: on_fail is called once, and every later line is
+ * refused, so nothing is forwarded any more.
+ */
+#ifndef COURIER_AUDIT_H
+#define COURIER_AUDIT_H
+
+#include "lib/chainlog.h"
+#include "messages/traffic.h"
+#include "scope/reason.h"
+
+#include <ev.h>
+
+struct audit;
+
+struct audit_handlers {
+	void *ctx;
+	void (*on_fail)(void *ctx);
+	/* After a sync: what is on disk. */
+	void (*on_head)(void *ctx, const struct chainlog_head *head);
+};
+
+/* Takes fd. ERR_CRYPTO: the file does not chain. */
+MUST_USE int audit_open(struct ev_loop *loop, int fd, const char *session,
+    const struct audit_handlers *h, struct audit **out);
+/* Syncs what is left, then closes. */
+void audit_close(struct audit *a);
+
+/* What a line says about a request; empty spans are left out. */
+struct audit_line {
+	const char *event; /* request, refused, done, cut, note */
+	uint32_t stream;
+	struct span family, jti;
+	uint8_t way; /* enum traffic_way, 0: unknown */
+	struct span method, host, target;
+	bool hide_query; /* it carried a credential: length and hash only */
+	uint16_t port;
+	struct span grant, credential;
+	uint32_t version;
+	int rule;	    /* -1: none */
+	enum reason reason; /* refused, cut, note */
+	bool allow;	    /* request */
+	bool dropped;	    /* a cookie was taken out */
+	/* done */
+	bool ended;
+	unsigned status;
+	uint64_t up, down, ms;
+	const char *how;
+	struct span address;
+};
+
+MUST_USE int audit_put(struct audit *a, const struct audit_line *l);
+bool audit_failed(const struct audit *a);
+
+#endif

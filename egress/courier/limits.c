@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: a grant's budgets. Trusts: the minter's numbers. At a bound:
+ * the request is refused, or its exchange cut. */
+#include "egress/courier/limits.h"
+
+#include "keys/json.h"
+
+#include <stdlib.h>
+
+struct usage {
+	struct usage *next;
+	char grant[GRANT_NAME_MAX];
+	struct grant_limits max;
+	uint64_t requests, up, down, concurrent;
+	/* The bucket of the rate limit: thousandths of a request. */
+	uint64_t tokens, filled_ms;
+	bool changed, filled;
+};
+
+struct limits {
+	struct usage *first;
+};
+
+int
+limits_new(struct limits **out)
+{
+	struct limits *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return ERR_NOMEM;
+	*out = l;
+	return 0;
+}
+
+void
+limits_free(struct limits *l)
+{
+	if (l == NULL)
+		return;
+	for (struct usage *u = l->first, *next; u != NULL; u = next) {
+		next = u->next;
+		free(u);
+	}
+	free(l);
+}
+
+static struct usage *
+find(struct limits *l, const char *grant)
+{
+	struct usage *u = l->first;
+
+	while (u != NULL && strcmp(u->grant, grant) != 0)
+		u = u->next;
+	if (u != NULL || (u = calloc(1, sizeof(*u))) == NULL)
+		return u;
+	if (span_copy(span_str(grant), u->grant, sizeof(u->grant)) != 0) {
+		free(u);
+		return NULL;
+	}
+	u->next = l->first;
+	l->first = u;
+	return u;
+}
+
+static void
+raise_to(uint64_t *count, uint64_t v)
+{
+	if (*count < v)
+		*count = v;
+}
+
+static int
+seed_one(struct limits *l, const char *grant, const json_t *json)
+{
+	uint64_t requests = 0, up = 0, down = 0;
+	struct usage *u;
+
+	if (!json_is_object(json) ||
+	    json_u64(json, "requests", INT64_MAX, &requests) == ERR_FORMAT ||
+	    json_u64(json, "up", INT64_MAX, &up) == ERR_FORMAT ||
+	    json_u64(json, "down", INT64_MAX, &down) == ERR_FORMAT)
+		return ERR_FORMAT;
+	if ((u = find(l, grant)) == NULL)
+		return ERR_NOMEM;
+	raise_to(&u->requests, requests);
+	raise_to(&u->up, up);
+	raise_to(&u->down, down);
+	return 0;
+}
+
+int
+limits_seed(struct limits *l, struct span used)
+{
+	json_t *json = json_strict(used), *v;
+	const char *grant;
+	int r = json_is_object(json) ? 0 : ERR_FORMAT;
+
+	if (r == 0) {
+		json_object_foreach(json, grant, v)
+		{
+			if (r == 0)
+				r = seed_one(l, grant, v);
+		}
+	}
+	json_decref(json);
+	return r;
+}
+
+/* rate requests per rate_ms, saved up to one such period. */
+static bool
+take_token(struct usage *u, uint64_t now_ms)
+{
+	uint64_t full = u->max.rate * 1000;
+	uint64_t passed = now_ms - u->filled_ms;
+
+	if (!u->filled || passed >= u->max.rate_ms)
+		u->tokens = full;
+	else
+		u->tokens += full * passed / u->max.rate_ms;
+	u->tokens = u->tokens > full ? full : u->tokens;
+	u->filled = true;
+	u->filled_ms = now_ms;
+	if (u->tokens < 1000)
+		return false;
+	u->tokens -= 1000;
+	return true;
+}
+
+static bool
+reached(uint64_t count, uint64_t max)
+{
+	return max != 0 && count >= max;
+}
+
+static enum reason
+check(struct usage *u, uint64_t now_ms, uint32_t *retry_after)
+{
+	if (reached(u->requests, u->max.requests))
+		return REASON_LIMIT_REQUESTS;
+	if (reached(u->up, u->max.bytes_up) ||
+	    reached(u->down, u->max.bytes_down))
+		return REASON_LIMIT_BYTES;
+	if (reached(u->concurrent, u->max.concurrent))
+		return REASON_LIMIT_CONCURRENT;
+	if (u->max.rate != 0 && !take_token(u, now_ms)) {
+		uint64_t ms = u->max.rate_ms / u->max.rate;
+		*retry_after = (uint32_t)(ms / 1000 + 1);
+		return REASON_LIMIT_RATE;
+	}
+	return REASON_NONE;
+}
+
+enum reason
+limits_enter(struct limits *l, const struct grant *g, uint64_t now_ms,
+    struct usage **out, uint32_t *retry_after)
+{
+	struct usage *u = find(l, g->name);
+
+	if (u == NULL)
+		return REASON_INTERNAL;
+	u->max = g->limits;
+	if (u->max.rate_ms == 0)
+		u->max.rate_ms = 1000;
+	enum reason why = check(u, now_ms, retry_after);
+	if (why != REASON_NONE)
+		return why;
+	u->requests++;
+	u->concurrent++;
+	u->changed = true;
+	*out = u;
+	return REASON_NONE;
+}
+
+void
+limits_leave(struct usage *u)
+{
+	u->concurrent--;
+}
+
+bool
+limits_up(struct usage *u, uint64_t n)
+{
+	u->up += n;
+	u->changed = true;
+	return u->max.bytes_up == 0 || u->up <= u->max.bytes_up;
+}
+
+bool
+limits_down(struct usage *u, uint64_t n)
+{
+	u->down += n;
+	u->changed = true;
+	return u->max.bytes_down == 0 || u->down <= u->max.bytes_down;
+}
+
+void
+limits_report(struct limits *l,
+    void (*each)(void *ctx, const struct rules_used *m), void *ctx)
+{
+	for (struct usage *u = l->first; u != NULL; u = u->next) {
+		if (!u->changed)
+			continue;
+		u->changed = false;
+		each(ctx, &(struct rules_used){.grant = span_str(u->grant),
+			      .requests = u->requests,
+			      .bytes_up = u->up,
+			      .bytes_down = u->down});
+	}
+}
