@@ -178,6 +178,12 @@ rules_load(struct rules *r, const struct rules_session *m)
 	return 0;
 }
 
+void
+rules_suspend(struct rules *r)
+{
+	r->loaded = false;
+}
+
 static struct family *
 find_family(const struct rules *r, struct span id)
 {

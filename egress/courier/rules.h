@@ -27,6 +27,9 @@ void rules_free(struct rules *r);
 MUST_USE int rules_load(struct rules *r, const struct rules_session *m);
 MUST_USE int rules_put_family(struct rules *r, const struct rules_family *m);
 MUST_USE int rules_cut(struct rules *r, const struct rules_cut *m);
+/* The minter is gone: NOT_READY until rules come again. What is known, cuts
+ * above all, stays. */
+void rules_suspend(struct rules *r);
 /* Forget families that ended a while ago, to make room. */
 void rules_sweep(struct rules *r, uint64_t now_ms);
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The parts of one courier, as main() puts them together, for those that
+ * work with several of them (exchange.c, traffic.c). No part but these
+ * looks in here.
+ */
+#ifndef COURIER_COURIER_H
+#define COURIER_COURIER_H
+
+#include "egress/courier/audit.h"
+#include "egress/courier/lease.h"
+#include "egress/courier/limits.h"
+#include "egress/courier/rules.h"
+#include "egress/courier/upstream.h"
+#include "lib/link.h"
+
+struct exchange;
+struct conn;
+
+struct courier {
+	struct ev_loop *loop;
+	struct rules *rules;
+	struct leases *leases;
+	struct limits *limits;
+	struct audit *audit;
+	struct pool *pool;
+	struct link *gate; /* NULL: none */
+	struct exchange *exchanges;
+	size_t n_exchanges;
+	struct conn *conns;
+	size_t n_conns;
+};
+
+#endif

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: hatcheck-courier: one session's requests, its credentials, and
+ * the way out. Trusts: the supervisor for who is at which link. At a
+ * bound: a broken sibling ends the process. */
+#include "egress/courier/clock.h"
+#include "egress/courier/conn.h"
+#include "egress/courier/exchange.h"
+#include "egress/http/tls.h"
+#include "lib/jail.h"
+#include "lib/log.h"
+#include "messages/control.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TICK_S 1.0
+#define FLUSH_MS 200
+/* Heads of all streams at once, and then some: bodies have credit. */
+#define GATE_QUEUE_MAX (96 * 1024 * 1024)
+#define GATE_LOW (256 * 1024)
+
+struct app {
+	struct courier c;
+	char session[SESSION_ID_MAX + 1];
+	struct link *control, *vault, *minter, *dialer;
+	struct link *dead[LINK_CLI]; /* broken, by role: freed when replaced */
+	struct ev_timer tick, failing;
+	struct chainlog_head head;
+	bool head_is_news;
+	uint64_t head_sent_ms;
+};
+
+/* ---- audit ---- */
+
+static void
+send_head(struct app *a)
+{
+	struct rules_audit_head m = {
+	    .seq = a->head.seq, .hash = span_of(a->head.hash, CHAINLOG_HASH)};
+
+	if (!a->head_is_news || a->minter == NULL)
+		return;
+	a->head_is_news = false;
+	a->head_sent_ms = clock_ms();
+	if (link_send(a->minter, &msg_rules_audit_head, &m, -1) != 0)
+		log_event(LOG_WARN, "audit_head_lost");
+}
+
+static void
+on_head(void *ctx, const struct chainlog_head *head)
+{
+	struct app *a = ctx;
+
+	a->head = *head;
+	a->head_is_news = true;
+	if (clock_ms() - a->head_sent_ms >= 1000)
+		send_head(a);
+}
+
+/* From within anything: what is in flight ends at the loop's next turn. */
+static void
+on_audit_fail(void *ctx)
+{
+	struct app *a = ctx;
+
+	ev_timer_start(a->c.loop, &a->failing);
+}
+
+static void
+on_failing(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct app *a = w->data;
+
+	(void)loop;
+	(void)events;
+	exchange_end_all(&a->c, REASON_AUDIT_FAILED);
+	pool_drop(a->c.pool);
+}
+
+/* ---- the second's round ---- */
+
+static void
+report_usage(void *ctx, const struct rules_used *m)
+{
+	struct app *a = ctx;
+
+	if (link_send(a->minter, &msg_rules_used, m, -1) != 0)
+		log_event(LOG_WARN, "usage_lost");
+}
+
+static void
+on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct app *a = w->data;
+	uint64_t now = clock_ms();
+
+	(void)loop;
+	(void)events;
+	leases_sweep(a->c.leases, now);
+	exchange_enforce(&a->c);
+	conn_retry(&a->c);
+	rules_sweep(a->c.rules, now);
+	if (a->minter != NULL)
+		limits_report(a->c.limits, report_usage, a);
+	send_head(a);
+}
+
+/* ---- the gate ---- */
+
+#define HANDLER(name, type, call)                                         \
+	static int name(void *ctx, struct link *l, const void *m, int fd) \
+	{                                                                 \
+		struct app *a = ctx;                                      \
+		const struct type *message = m;                           \
+                                                                          \
+		(void)l;                                                  \
+		(void)fd;                                                 \
+		return call(&a->c, message);                              \
+	}
+
+HANDLER(on_connect, traffic_connect, conn_connect)
+HANDLER(on_conn_end, traffic_conn_end, conn_end)
+HANDLER(on_tunnel, traffic_tunnel, exchange_tunnel)
+HANDLER(on_request, traffic_request, exchange_request)
+HANDLER(on_bytes, traffic_bytes, exchange_bytes)
+HANDLER(on_end, traffic_end, exchange_end)
+HANDLER(on_window, traffic_window, exchange_window)
+
+static int
+reset_exchange(struct courier *c, const struct traffic_reset *m)
+{
+	exchange_reset(c, m);
+	return 0;
+}
+HANDLER(on_reset, traffic_reset, reset_exchange)
+
+static int
+put_note(struct courier *c, const struct traffic_note *m)
+{
+	if (m->reason == REASON_NONE || m->reason >= REASON_COUNT)
+		return ERR_FORMAT;
+	struct audit_line l = {.event = "refused",
+	    .family = m->family,
+	    .method = m->method,
+	    .host = m->host,
+	    .target = m->target,
+	    .hide_query = true,
+	    .port = m->port,
+	    .rule = -1,
+	    .reason = m->reason};
+	const char *jti = NULL;
+	if (rules_check_family(c->rules, m->family, clock_ms(), &jti) ==
+	    REASON_NONE)
+		l.jti = span_str(jti);
+	if (audit_put(c->audit, &l) != 0)
+		log_event(LOG_WARN, "note_not_logged");
+	return 0;
+}
+HANDLER(on_note, traffic_note, put_note)
+
+static const struct link_rule gate_rules[] = {
+    {&msg_traffic_connect, on_connect},
+    {&msg_traffic_conn_end, on_conn_end},
+    {&msg_traffic_tunnel, on_tunnel},
+    {&msg_traffic_request, on_request},
+    {&msg_traffic_bytes, on_bytes},
+    {&msg_traffic_end, on_end},
+    {&msg_traffic_window, on_window},
+    {&msg_traffic_reset, on_reset},
+    {&msg_traffic_note, on_note},
+};
+
+static void
+gate_gone(struct app *a)
+{
+	a->c.gate = NULL;
+	exchange_end_all(&a->c, REASON_RETIRED_CONNECTION);
+	conn_end_all(&a->c);
+}
+
+static void
+on_gate_drain(void *ctx, struct link *l)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	exchange_gate_drained(&a->c);
+}
+
+/* ---- the vault ---- */
+
+static int
+on_given(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+	int r = leases_given(a->c.leases, m);
+
+	(void)l;
+	(void)fd;
+	if (r != 0)
+		return r;
+	exchange_retry(&a->c);
+	conn_retry(&a->c);
+	leases_settle(a->c.leases);
+	return 0;
+}
+
+static int
+on_changed(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct lease_changed *m = message;
+	struct app *a = ctx;
+
+	(void)l;
+	(void)fd;
+	leases_changed(a->c.leases, m->credential);
+	exchange_credential_changed(&a->c, m->credential,
+	    m->version == 0 ? REASON_REVOKED : REASON_RETIRED_CONNECTION);
+	pool_drop(a->c.pool);
+	return 0;
+}
+
+static const struct link_rule vault_rules[] = {
+    {&msg_lease_given, on_given},
+    {&msg_lease_changed, on_changed},
+};
+
+/* Those that wait for it are answered: it cannot be had now. */
+static void
+vault_gone(struct app *a)
+{
+	a->vault = NULL;
+	leases_use(a->c.leases, NULL);
+	exchange_retry(&a->c);
+	conn_retry(&a->c);
+}
+
+/* ---- the minter ---- */
+
+static int
+on_session(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct rules_session *m = message;
+	struct app *a = ctx;
+	int r;
+
+	(void)l;
+	(void)fd;
+	if (!span_is(m->session, a->session))
+		return ERR_FORMAT;
+	if ((r = limits_seed(a->c.limits, m->used)) != 0 ||
+	    (r = rules_load(a->c.rules, m)) != 0)
+		return r;
+	pool_drop(a->c.pool);
+	exchange_enforce(&a->c);
+	conn_retry(&a->c);
+	return 0;
+}
+
+static int
+on_family(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	(void)fd;
+	return rules_put_family(a->c.rules, m);
+}
+
+/* When this returns no socket is written under it any more. */
+static int
+on_cut(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct rules_cut *m = message;
+	struct app *a = ctx;
+	int r = rules_cut(a->c.rules, m);
+
+	(void)fd;
+	if (r != 0)
+		return r;
+	if (m->kind == RULES_CUT_CREDENTIAL)
+		leases_changed(a->c.leases, m->name);
+	exchange_enforce(&a->c);
+	pool_drop(a->c.pool);
+	return link_send(l, &msg_rules_cut_done,
+	    &(struct rules_cut_done){.serial = m->serial}, -1);
+}
+
+static const struct link_rule minter_rules[] = {
+    {&msg_rules_session, on_session},
+    {&msg_rules_family, on_family},
+    {&msg_rules_cut, on_cut},
+};
+
+static void
+minter_gone(struct app *a)
+{
+	a->minter = NULL;
+	rules_suspend(a->c.rules);
+}
+
+/* ---- the dialer ---- */
+
+static int
+on_dialed(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	return pool_dialed(a->c.pool, m, fd);
+}
+
+static const struct link_rule dialer_rules[] = {
+    {&msg_dial_done, on_dialed},
+};
+
+static void
+dialer_gone(struct app *a)
+{
+	a->dialer = NULL;
+	pool_use(a->c.pool, NULL);
+}
+
+/* ---- siblings and the supervisor ---- */
+
+struct sibling {
+	enum link_role role;
+	const struct link_rule *rules;
+	size_t n_rules;
+	size_t at; /* of its link in struct app */
+	void (*gone)(struct app *a);
+	size_t queue_max, low_water;
+	bool secret;
+};
+
+#define RULES(t) (t), sizeof(t) / sizeof((t)[0])
+static const struct sibling siblings[] = {
+    {LINK_GATE, RULES(gate_rules), offsetof(struct app, c.gate), gate_gone,
+	GATE_QUEUE_MAX, GATE_LOW, false},
+    {LINK_VAULT, RULES(vault_rules), offsetof(struct app, vault), vault_gone, 0,
+	0, true},
+    {LINK_MINTER, RULES(minter_rules), offsetof(struct app, minter),
+	minter_gone, 0, 0, false},
+    {LINK_DIALER, RULES(dialer_rules), offsetof(struct app, dialer),
+	dialer_gone, 0, 0, false},
+};
+
+static struct link **
+link_of(struct app *a, const struct sibling *s)
+{
+	return (struct link **)(void *)((char *)a + s->at);
+}
+
+static void
+on_sibling_break(void *ctx, struct link *l, int err)
+{
+	struct app *a = ctx;
+
+	for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++) {
+		const struct sibling *s = &siblings[i];
+		if (*link_of(a, s) != l)
+			continue;
+		if (err != ERR_UNAVAILABLE)
+			log_fatal("sibling_link", link_role_name(s->role));
+		a->dead[s->role] = l;
+		s->gone(a);
+	}
+}
+
+static const struct sibling *
+find_sibling(uint8_t role)
+{
+	for (size_t i = 0; i < sizeof(siblings) / sizeof(siblings[0]); i++) {
+		if (siblings[i].role == role)
+			return &siblings[i];
+	}
+	return NULL;
+}
+
+static void
+use(struct app *a, const struct sibling *s)
+{
+	if (s->role == LINK_VAULT)
+		leases_use(a->c.leases, a->vault);
+	else if (s->role == LINK_DIALER)
+		pool_use(a->c.pool, a->dialer);
+}
+
+static int
+on_peer(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct ctl_peer *m = message;
+	const struct sibling *s = find_sibling(m->role);
+	struct app *a = ctx;
+	struct link *fresh = NULL;
+	int r;
+
+	(void)l;
+	if (s == NULL) {
+		close(fd);
+		return ERR_FORMAT;
+	}
+	struct link_options o = {.self = LINK_COURIER,
+	    .peer = s->role,
+	    .rules = s->rules,
+	    .n_rules = s->n_rules,
+	    .ctx = a,
+	    .on_break = on_sibling_break,
+	    .on_drain = s->role == LINK_GATE ? on_gate_drain : NULL,
+	    .low_water = s->low_water,
+	    .queue_max = s->queue_max,
+	    .secret = s->secret};
+	if ((r = link_new(a->c.loop, fd, &o, &fresh)) != 0)
+		return r;
+	struct link *old = *link_of(a, s);
+	if (old != NULL)
+		s->gone(a);
+	link_free(old);
+	link_free(a->dead[s->role]);
+	a->dead[s->role] = NULL;
+	*link_of(a, s) = fresh;
+	use(a, s);
+	return 0;
+}
+
+/* The last lines reach the disk, and the minter hears of them. */
+static int
+on_stop(void *ctx, struct link *l, const void *message, int fd)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	(void)message;
+	(void)fd;
+	exchange_end_all(&a->c, REASON_RETIRED_CONNECTION);
+	audit_close(a->c.audit);
+	if (a->minter != NULL) {
+		limits_report(a->c.limits, report_usage, a);
+		send_head(a);
+		if (link_flush(a->minter, FLUSH_MS) != 0)
+			log_event(LOG_WARN, "last_words_lost");
+	}
+	exit(0);
+}
+
+static const struct link_rule control_rules[] = {
+    {&msg_peer, on_peer},
+    {&msg_stop, on_stop},
+};
+
+static void
+on_control_break(void *ctx, struct link *l, int err)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	audit_close(a->c.audit);
+	if (err == ERR_UNAVAILABLE)
+		exit(0); /* the supervisor is gone */
+	log_fatal("supervisor_link", err_text(err));
+}
+
+/* Where trust anchors lie, and where the links there point. */
+static const struct jail_path paths[] = {
+    {"/etc/ssl/certs", false},
+    {"/usr/share/ca-certificates", false},
+    {"/usr/local/share/ca-certificates", false},
+};
+static const struct jail_profile profile = {
+    .role = "courier",
+    .calls = JAIL_FILES_READ | JAIL_SYNC,
+    .paths = paths,
+    .n_paths = sizeof(paths) / sizeof(paths[0]),
+};
+
+static void
+read_arguments(int argc, char **argv, struct app *a)
+{
+	if (argc != 3 || strcmp(argv[1], "--session") != 0 ||
+	    argv[2][0] == '\0' ||
+	    span_copy(span_str(argv[2]), a->session, sizeof(a->session)) != 0)
+		log_fatal("usage", "hatcheck-courier --session ID");
+}
+
+static void
+open_parts(struct app *a)
+{
+	struct audit_handlers h = {
+	    .ctx = a, .on_fail = on_audit_fail, .on_head = on_head};
+	struct courier *c = &a->c;
+
+	c->loop = ev_default_loop(EVBACKEND_EPOLL);
+	ev_timer_init(&a->failing, on_failing, 0., 0.);
+	ev_timer_init(&a->tick, on_tick, TICK_S, TICK_S);
+	a->failing.data = a;
+	a->tick.data = a;
+	if (c->loop == NULL || sodium_init() < 0 || tls_init() != 0 ||
+	    rules_new(&c->rules) != 0 || leases_new(&c->leases) != 0 ||
+	    limits_new(&c->limits) != 0 || pool_new(c->loop, &c->pool) != 0)
+		log_fatal("start", "no loop, TLS or memory");
+	if (audit_open(c->loop, AUDIT_FD, a->session, &h, &c->audit) != 0)
+		log_fatal("start", "the audit file is not a whole chain");
+	ev_timer_start(c->loop, &a->tick);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct app a = {0};
+	struct link_options o = {.self = LINK_COURIER,
+	    .peer = LINK_SUPERVISOR,
+	    .rules = control_rules,
+	    .n_rules = sizeof(control_rules) / sizeof(control_rules[0]),
+	    .ctx = &a,
+	    .on_break = on_control_break};
+
+	log_open("courier");
+	read_arguments(argc, argv, &a);
+	jail_begin("courier", AUDIT_FD);
+	(void)close(LISTEN_FD); /* a courier has none */
+	open_parts(&a);
+	jail_enter(&profile);
+	if (link_new(a.c.loop, CONTROL_FD, &o, &a.control) != 0 ||
+	    link_send(a.control, &msg_ready, NULL, -1) != 0)
+		log_fatal("start", "no link to the supervisor");
+	ev_run(a.c.loop, 0);
+	return 0;
+}
