@@ -205,13 +205,14 @@ clear_dials(struct seat *s)
 		dial_free(s->dials);
 }
 
-/* The link itself is freed when the session is seated again or gone. */
+/* The link itself is freed when the session is seated again or gone; the
+ * courier learns it now. */
 static void
 on_break(void *ctx, struct link *l, int err)
 {
 	struct seat *s = ctx;
 
-	(void)l;
+	(void)shutdown(link_fd(l), SHUT_RDWR); /* gone already, or is now */
 	clear_dials(s);
 	log_event(err == ERR_UNAVAILABLE ? LOG_INFO : LOG_ERROR, "courier_lost",
 	    LOG_STR("session", s->session), LOG_ERR(err));
