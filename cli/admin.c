@@ -209,6 +209,9 @@ refused(unsigned status, const json_t *problem, const char *what,
 	if (title[0] == '\0' && detail[0] == '\0')
 		return cli_error(e, CLI_FAILED, what, "hatcheck logs",
 		    "the daemon answered with status %u", status);
+	/* The one reason for 503 that a person can mend by a verb. */
+	if (strcmp(title, "vault not open") == 0)
+		status = 423;
 	bool both = title[0] != '\0' && detail[0] != '\0';
 	return cli_error(e, code_of_status(status), both ? title : what,
 	    cli_string(problem, "next"), "%s",

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKUP_MAX (64 * 1024 * 1024)
@@ -73,13 +74,42 @@ passphrase(const struct args *a, const char *prompt, bool twice,
 	return secret_read(&in, out, e);
 }
 
+/* The vault moves after it has started itself again, in walls that fit the
+ * new place: wait until it is open there. */
+static int
+await_move(struct cli *cli, const char *to, struct cli_error *e)
+{
+	struct timespec nap = {.tv_nsec = 100 * 1000000};
+	char state[64] = "", why[512] = "";
+
+	for (int i = 0; i < 300; i++) { /* 30 s */
+		json_t *s = NULL;
+		(void)nanosleep(&nap, NULL); /* shorter is fine */
+		if (vault_call(
+			cli, "status", "ask the vault", NULL, NULL, &s, e) != 0)
+			continue; /* it is starting */
+		bool there = strcmp(cli_string(s, "backend"), to) == 0;
+		(void)snprintf(
+		    state, sizeof(state), "%s", cli_string(s, "state"));
+		(void)snprintf(why, sizeof(why), "%s", cli_string(s, "why"));
+		json_decref(s);
+		if (there && strcmp(state, "open") == 0) {
+			e->code = 0;
+			return 0;
+		}
+	}
+	return cli_error(e, CLI_FAILED, "move the vault", "hatcheck logs",
+	    "it is not open in its new place: %s %s", state, why);
+}
+
 int
 vault_migrate_run(struct cli *cli, const struct args *a)
 {
 	json_t *source = NULL, *out = NULL;
 	struct keep *secret = NULL;
 	struct cli_error e = {0};
-	int r = key_source(cli, a, a->words[0], &source, &e);
+	const char *to = a->words[0];
+	int r = key_source(cli, a, to, &source, &e);
 
 	if (r == 0)
 		r = daemon_ensure(cli, &e);
@@ -96,9 +126,15 @@ vault_migrate_run(struct cli *cli, const struct args *a)
 		    cli, "migrate", "move the vault", source, secret, &out, &e);
 		source = NULL;
 	}
+	if (r == 0 && json_is_true(json_object_get(out, "pending")))
+		r = await_move(cli, to, &e);
 	keep_free(secret);
 	json_decref(source);
-	return r != 0 ? cli_report(cli, &e) : finish(cli, out, "Moved");
+	if (r != 0) {
+		json_decref(out);
+		return cli_report(cli, &e);
+	}
+	return finish(cli, out, "Moved");
 }
 
 /* --- backup ----------------------------------------------------------- */
