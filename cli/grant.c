@@ -54,13 +54,9 @@ take_file(const char *path, json_t *all, struct cli_error *e)
 	if (b == NULL) {
 		(void)cli_error_from(e, ERR_NOMEM, READ_GRANTS, NULL);
 	} else if (read_all(path, b, e) == 0) {
-#if __has_include("scope/grant_yaml.c")
 		int r = grant_set_from_yaml(buf_span(b),
 		    strcmp(path, "-") == 0 ? "stdin" : path, &set, why,
 		    sizeof(why));
-#else
-		int r = ERR_UNAVAILABLE;
-#endif
 		if (r == 0 && ((grants = grant_set_to_json(&set)) == NULL ||
 				  json_array_extend(all, grants) != 0))
 			r = ERR_NOMEM;

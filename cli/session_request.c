@@ -22,11 +22,7 @@ allow_grant(const char *text, size_t n, const char *credential, json_t **out,
 	struct grant g;
 
 	grant_init(&g);
-#if __has_include("scope/grant_text.c")
 	int r = grant_from_text(span_str(text), &g, why, sizeof(why));
-#else
-	int r = ERR_UNAVAILABLE;
-#endif
 	if (r != 0)
 		return cli_error(e, CLI_USAGE, "--allow",
 		    "as 'GET,HEAD api.github.com/repos/**'", "%s: %s", text,
@@ -105,13 +101,8 @@ lifetime(const struct args *a, uint64_t *ttl, struct cli_error *e)
 	const char *text = args_value(a, "ttl");
 
 	*ttl = SESSION_TTL_DEFAULT;
-#if __has_include("scope/grant_text.c")
 	if (text == NULL || grant_time_from_text(span_str(text), ttl) == 0)
 		return 0;
-#else
-	if (text == NULL)
-		return 0;
-#endif
 	return cli_error(
 	    e, CLI_USAGE, "--ttl", "as 30m, 8h or 7d", "%s is no time", text);
 }
