@@ -100,7 +100,7 @@ PROGRAMS := $(foreach p,$(PARTS),$(O)/bin/$(bin_$(p))) \
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/*/test_*.c))
 
-.PHONY: all demo check deps lint bench clean help install unit FORCE
+.PHONY: all demo check deps lint fuzz bench clean help install unit FORCE
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) ## build every program
@@ -198,6 +198,24 @@ demo: ## the main job, shown line by line
 lint: ## clang-tidy, cppcheck, gcc -fanalyzer
 	$(Q)tools/deps lint
 	$(Q)tools/lint
+
+# The parsers again under clang's fuzzer; SECONDS for each target.
+SECONDS ?= 5
+FUZZERS := $(patsubst tests/fuzz/%.c,out/fuzz/bin/%,\
+	$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-DHATCHECK_SANITIZED=1
+fuzz: ## fuzz every parser for SECONDS (5) each
+	$(Q)tools/deps fuzz
+	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang HARDEN=-fPIE \
+		SANFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link' $(FUZZERS)
+	$(Q)tests/fuzz/run out/fuzz $(SECONDS)
+
+out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a \
+	$(O)/libhttp.a $(BASE)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) \
+		-o $@ $< $(filter %.a,$^) $(unit_libs)
 
 bench: all ## measure, beside nginx
 	$(Q)tools/deps bench
