@@ -127,7 +127,13 @@ const struct verb verbs[] = {
 	{"logs", "", "the daemon's log", logs_options, NULL, logs_run},
 	{"run", "-- COMMAND [ARG]...",
 	    "run a command in a sandbox with a session of its own",
-	    run_options, NULL, run_verb},
+	    run_options,
+	    "The sandbox has no network and no secret. It sees /usr, an empty\n"
+	    "home, and the current directory, where it may write all but what\n"
+	    "would later run outside (.git/hooks, .vscode, .envrc and the\n"
+	    "like). The session ends with the command, whose exit status is\n"
+	    "ours.",
+	    run_verb},
 	{"credential add", "NAME", "store a credential", add_options,
 	    "The value is read from the terminal (not shown), from standard\n"
 	    "input, or from --from-file. It is never an argument.",
