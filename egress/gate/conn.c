@@ -274,9 +274,9 @@ may_read(const struct conn *c)
 {
 	if (c->x.sent_all)
 		return false; /* one at a time */
-	if (c->x.kind == EXCHANGE_FORWARD)
-		return c->x.credit > 0 && !gate_congested(c->g);
-	return c->x.kind != EXCHANGE_NONE || !gate_congested(c->g);
+	/* Without credit too: the end of a body costs none. */
+	return (c->x.kind != EXCHANGE_NONE && c->x.kind != EXCHANGE_FORWARD) ||
+	    !gate_congested(c->g);
 }
 
 /* Nothing more will come. */
@@ -327,7 +327,7 @@ http_step(struct conn *c)
 		return false;
 	}
 	if (e == H1_MORE && in.n == had) {
-		if (c->eof && had == 0)
+		if (c->eof && stream_input(c->s).n == 0)
 			on_drained_dry(c);
 		return false;
 	}
