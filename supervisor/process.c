@@ -20,6 +20,7 @@
 #define BACKOFF_FIRST 0.1
 #define BACKOFF_LAST 5.0
 #define SETTLED 10.0  /* having lived this long, backoff starts anew */
+#define LINGER 1.0    /* a child that closed its link is about to exit */
 #define FLUSH_MS 1000 /* a child that reads nothing for so long is ill */
 #define QUEUE_MAX (8 * 1024 * 1024)
 
@@ -93,10 +94,14 @@ on_break(void *ctx, struct link *l, int err)
 	struct process *p = ctx;
 
 	(void)l;
-	if (err != ERR_UNAVAILABLE)
-		log_event(LOG_ERROR, "child_misbehaved",
-		    LOG_STR("role", link_role_name(p->role)),
-		    LOG_INT("pid", p->pid), LOG_ERR(err));
+	if (err == ERR_UNAVAILABLE) {
+		ev_timer_set(&p->again, LINGER, 0.);
+		ev_timer_start(p->daemon->loop, &p->again);
+		return;
+	}
+	log_event(LOG_ERROR, "child_misbehaved",
+	    LOG_STR("role", link_role_name(p->role)), LOG_INT("pid", p->pid),
+	    LOG_ERR(err));
 	process_kill(p); /* freed once it is reaped */
 }
 
@@ -134,6 +139,7 @@ back_off(struct process *p)
 static void
 buried(struct process *p)
 {
+	ev_timer_stop(p->daemon->loop, &p->again);
 	p->pid = 0;
 	p->state = PROCESS_DEAD;
 	link_free(p->control);
@@ -167,7 +173,9 @@ on_again(struct ev_loop *loop, struct ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	if (!p->daemon->stopping)
+	if (process_lives(p))
+		process_kill(p); /* it lingers without a link */
+	else if (!p->daemon->stopping)
 		process_start(p);
 }
 

@@ -19,8 +19,9 @@
  * Duties: link to CONTROL_FD as one's role with peer LINK_SUPERVISOR; after
  * jail_enter() send `ready`; take `peer`s as they come (a new one replaces
  * the old); exit 0 on `stop` and when the link breaks. A child whose link
- * breaks is killed. vault, minter and dialer are started again after 100 ms,
- * doubling to 5 s; gate and courier at once, until they die too often.
+ * ends is killed a second later, one that breaks the rules at once. vault,
+ *minter and dialer are started again after 100 ms, doubling to 5 s; gate and
+ *courier at once, until they die too often.
  */
 #ifndef SUPERVISOR_PROCESS_H
 #define SUPERVISOR_PROCESS_H
@@ -48,7 +49,7 @@ struct process {
 	unsigned restarts;
 	struct link *control; /* NULL once reaped */
 	struct ev_child reaper;
-	struct ev_timer again; /* backing off */
+	struct ev_timer again; /* dead: backing off; alive: link is gone */
 	double delay;	       /* next backoff, seconds */
 	double born;	       /* loop time */
 };

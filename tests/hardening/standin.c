@@ -127,10 +127,20 @@ attack_proc(void)
 	return (int)syscall(SYS_openat, AT_FDCWD, "/proc/1/cmdline", O_RDONLY);
 }
 
+/* Alive, but without a link to the supervisor. */
+static int
+attack_linger(void)
+{
+	link_free(control);
+	control = NULL;
+	return -1;
+}
+
 static const struct {
 	const char *name;
 	int (*act)(void);
 } attacks[] = {
+    {"linger", attack_linger},
     {"unix", attack_unix},
     {"inet", attack_inet},
     {"connect", attack_connect},

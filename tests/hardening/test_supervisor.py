@@ -244,6 +244,17 @@ def test_gate_dies():
     assert d.stop() == 0
 
 
+def test_lingering():
+    "a child that closes its link and stays is killed and replaced"
+    d = Daemon()
+    sock = d.start("s-one")
+    d.ask(sock, "attack linger")
+    d.wait(r'child_died role="gate" .*signal=9')
+    d.wait(r'ready role="gate"', 2)
+    assert d.stop() == 0
+    assert "signal=9" not in d.log().split(" stopping ")[1]
+
+
 def test_too_often():
     "a pair that dies too often: the session is lost, its directory removed"
     d = Daemon(config="restart: { crashes: 2, seconds: 60 }\n")
