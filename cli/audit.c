@@ -43,6 +43,7 @@ struct view {
 	const char *chain; /* whose lines are being read */
 };
 
+/* Unix milliseconds. */
 static int64_t
 time_of(const json_t *line)
 {
@@ -146,7 +147,7 @@ print_entry(const struct view *v, const json_t *line)
 	    "reason", "method", "host", "path", "grant", "credential", "status",
 	    "how", "jti", "guest", "what"};
 	char when[32] = "-", shown[1024];
-	time_t t = (time_t)time_of(line);
+	time_t t = (time_t)(time_of(line) / 1000);
 	struct tm tm;
 
 	if (v->cli->json)

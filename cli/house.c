@@ -198,10 +198,15 @@ unlock_run(struct cli *cli, const struct args *a)
 	struct secret_input in = {.prompt = "Passphrase of the vault",
 	    .file = args_value(a, "from-file")};
 	struct keep *passphrase = NULL;
-	json_t *status = NULL, *out = NULL;
+	json_t *source = NULL, *status = NULL, *out = NULL;
 	struct cli_error e = {0};
-	int r = daemon_ensure(cli, &e);
+	int r = key_source_load(cli, &source, &e);
+	/* A keychain or a key file opens without one. */
+	bool ask = r == 0 && wants_passphrase(source);
 
+	json_decref(source);
+	if (r == 0)
+		r = daemon_ensure(cli, &e);
 	if (r == 0)
 		r = vault_call(
 		    cli, "status", "ask the vault", NULL, NULL, &status, &e);
@@ -209,8 +214,11 @@ unlock_run(struct cli *cli, const struct args *a)
 		cli_note(cli, "The vault is open already.");
 		return finish(cli, status);
 	}
-	if (r == 0)
+	if (r == 0 && ask) {
+		in.twice =
+		    strcmp(cli_string(status, "state"), "uninitialised") == 0;
 		r = secret_read(&in, &passphrase, &e);
+	}
 	if (r == 0)
 		r = vault_call(cli, "unlock", "unlock the vault", NULL,
 		    passphrase, &out, &e);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WHAT "test the credential"
@@ -183,8 +184,9 @@ ask(const char *socket_path, const char *text, bool head_only, struct buf *b)
 	return r;
 }
 
+/* ERR_UNAVAILABLE: the session is still getting ready. */
 static int
-get_token(const char *socket_path, char *out, size_t size)
+ask_token(const char *socket_path, char *out, size_t size)
 {
 	static const char request[] =
 	    "POST http://hatcheck.internal/v1/token HTTP/1.1\r\n"
@@ -200,12 +202,27 @@ get_token(const char *socket_path, char *out, size_t size)
 	if (r == 0 && (r = admin_parse(buf_span(b), &status, &body)) == 0) {
 		j = json_strict(body);
 		const char *token = cli_string(j, "access_token");
-		r = status != 200 || token[0] == '\0'
+		r = status == 503 ? ERR_UNAVAILABLE
+		    : status != 200 || token[0] == '\0'
 			? ERR_DENIED
 			: span_copy(span_str(token), out, size);
 	}
 	json_decref(j);
 	buf_free(b);
+	return r;
+}
+
+static int
+get_token(const char *socket_path, char *out, size_t size)
+{
+	struct timespec nap = {.tv_nsec = 20 * 1000000};
+	int r = ERR_UNAVAILABLE;
+
+	for (int i = 0; i < 250 && r == ERR_UNAVAILABLE; i++) { /* 5 s */
+		if (i > 0)
+			(void)nanosleep(&nap, NULL); /* shorter is fine */
+		r = ask_token(socket_path, out, size);
+	}
 	return r;
 }
 

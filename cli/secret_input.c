@@ -207,8 +207,8 @@ looks_random(const char *s)
 			return false;
 	}
 	bool mixed = upper >= 4 && lower >= 4 && digit >= 2;
-	bool solid = upper + lower + digit == n && upper + lower >= 4 &&
-		     digit >= 4;
+	bool solid =
+	    upper + lower + digit == n && upper + lower >= 4 && digit >= 4;
 	return n >= 32 && (mixed || solid);
 }
 

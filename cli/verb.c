@@ -17,10 +17,16 @@ const struct verb_option verb_globals[] = {
     {NULL},
 };
 
+/* "--sk-..." and "--note=sk-..." hide one as well. */
 static const char *
 shown(const char *word)
 {
-	return secret_looks_like(word) ? "(what looks like a secret)" : word;
+	const char *equals = strchr(word, '=');
+
+	if (secret_looks_like(word + strspn(word, "-")) ||
+	    (equals != NULL && secret_looks_like(equals + 1)))
+		return "(what looks like a secret)";
+	return word;
 }
 
 static int

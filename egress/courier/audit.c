@@ -4,6 +4,8 @@
  * cut; at a failure: all traffic ends. */
 #include "egress/courier/audit.h"
 
+#include "egress/courier/clock.h"
+
 #include "lib/log.h"
 
 #include <sodium.h>
@@ -148,8 +150,9 @@ put_who(struct buf *b, const struct audit_line *l)
 {
 	int r;
 
-	if ((r = buf_printf(b, "\"event\":\"%s\",\"stream\":%u", l->event,
-		 l->stream)) != 0 ||
+	if ((r = buf_printf(b, "\"event\":\"%s\",\"time\":%llu,\"stream\":%u",
+		 l->event, (unsigned long long)clock_wall_ms(), l->stream)) !=
+		0 ||
 	    (r = put_text(b, "family", l->family)) != 0 ||
 	    (r = put_text(b, "jti", l->jti)) != 0 ||
 	    (r = put_text(b, "way", way_name(l->way))) != 0 ||

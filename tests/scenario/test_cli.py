@@ -333,23 +333,22 @@ def test_revoke():
     assert got == {"active": False}, got
     done = house.json("revoke", "--session", guest.id)
     assert done["revoked"] >= 1
-    assert guest.api("POST", "/v1/token",
-                     b"grant_type=client_credentials")[0] != 200 \
-        if os.path.exists(guest.socket) else True
+    try:
+        got = guest.api("POST", "/v1/token",
+                        b"grant_type=client_credentials")[0]
+    except (OSError, ValueError):
+        got = None  # the channel is gone
+    assert got != 200, got
 
 
 def test_lock():
     "a locked vault exits with 4 and says how to go on"
-    if house.json("vault", "status")["state"] != "open":
-        return
     house.hatcheck("lock")
-    try:
-        got, text = error("credential", "list")
-        assert got == 4 and "unlock" in text, text
-    finally:
-        house.hatcheck("stop")
-        house.hatcheck("start")
-    wait_for(lambda: code("credential", "list") == 0)
+    got, text = error("credential", "list")
+    assert got == 4 and "unlock" in text, text
+    house.hatcheck("unlock")
+    assert code("credential", "list") == 0
+    house.hatcheck("unlock")  # open already
 
 
 def test_completion():
