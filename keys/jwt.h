@@ -16,7 +16,7 @@
 
 #include "keys/signing.h"
 
-#define JWT_MAX 4096	     /* bytes of a whole token */
+#define JWT_MAX 4080	     /* bytes of a whole token: fits an ATTACH line */
 #define JWT_LIFE_MAX 900     /* seconds from iat to exp, always */
 #define JWT_SKEW 60	     /* how far iat may lie in the future */
 #define JWT_TEXT_MAX 129     /* with NUL: printable ASCII, no space */

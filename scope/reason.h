@@ -98,7 +98,7 @@
 	X(UPSTREAM_ENCODED, "upstream-encoded", 502, "http_protocol_error",    \
 	    "The answer is encoded so that it cannot be inspected.",           \
 	    "Ask for it without compression.")                                 \
-	X(CREDENTIAL_ECHO, "credential-echo", 502, "http_response_error",      \
+	X(CREDENTIAL_ECHO, "credential-echo", 502, "http_protocol_error",      \
 	    "The answer could not be cleaned of a credential.",                \
 	    "Report it to the owner of that server.")                          \
 	X(AUDIT_FAILED, "audit-failed", 503, "proxy_internal_error",           \

@@ -103,6 +103,31 @@ kept_by_the_vault(void **state)
 	signing_free(keys);
 }
 
+/* RFC 8037, appendix A: the seed, its public half, its thumbprint. */
+static void
+published_key(void **state)
+{
+	uint8_t saved[88] = "hcksign1";
+	struct signing *keys = NULL;
+	static const uint8_t seed[32] = {0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd,
+	    0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44,
+	    0x49, 0xc5, 0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03,
+	    0x1c, 0xae, 0x7f, 0x60};
+	size_t n = 0;
+
+	(void)state;
+	saved[23] = 1; /* made */
+	memcpy(saved + 24, seed, sizeof(seed));
+	assert_int_equal(
+	    b64url_get(span_str("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),
+		saved + 56, 32, &n),
+	    0);
+	assert_int_equal(signing_load(span_of(saved, 88), &keys), 0);
+	assert_string_equal(
+	    signing_kid(keys), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+	signing_free(keys);
+}
+
 #define X "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 #define KEY                                                       \
 	"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"EdDSA\"," \
@@ -267,6 +292,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rotation),
 	    cmocka_unit_test(kept_by_the_vault),
+	    cmocka_unit_test(published_key),
 	    cmocka_unit_test(jwks_json),
 	    cmocka_unit_test(base64url),
 	    cmocka_unit_test(base64url_letters),
