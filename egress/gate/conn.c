@@ -276,7 +276,7 @@ may_read(const struct conn *c)
 		return false; /* one at a time */
 	/* Without credit too: the end of a body costs none. */
 	return (c->x.kind != EXCHANGE_NONE && c->x.kind != EXCHANGE_FORWARD) ||
-	    !gate_congested(c->g);
+	       !gate_congested(c->g);
 }
 
 /* Nothing more will come. */

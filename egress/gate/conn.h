@@ -83,7 +83,8 @@ void connect_refused(struct conn *c, const struct traffic_refused *m);
 /* True: there may be more to do. */
 bool connect_hello(struct conn *c);
 
-/* intercept.c */
+/* intercept.c: is there a leaf for c's host? */
+MUST_USE int intercept_check(struct conn *c);
 bool intercept_start(struct conn *c);
 void intercept_open(struct conn *c);
 

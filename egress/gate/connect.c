@@ -45,6 +45,35 @@ connect_start(struct conn *c, const struct way *w)
 	return REASON_NONE;
 }
 
+/* Back to plain requests, with an answer to the CONNECT. */
+static void
+not_connected(struct conn *c, const struct problem *p)
+{
+	c->id = 0;
+	c->bound = c->attached;
+	c->state = CONN_HTTP;
+	c->x = (struct exchange){.kind = EXCHANGE_ANSWERED, .sent_all = true};
+	conn_answer(c, p, false);
+}
+
+/* No leaf, no 200 (requirement 29). */
+static bool
+can_intercept(struct conn *c)
+{
+	struct problem p = {.reason = REASON_NOT_READY};
+	struct traffic_conn_end m = {.conn = c->id};
+	int r = intercept_check(c);
+
+	if (r == 0)
+		return true;
+	log_event(
+	    LOG_WARN, "no_leaf", LOG_STR("host", c->host.name), LOG_ERR(r));
+	conn_note(c, p.reason, NULL, &c->host, c->port);
+	(void)gate_tell(c->g->courier, &msg_traffic_conn_end, &m);
+	not_connected(c, &p);
+	return false;
+}
+
 int
 connect_done(struct conn *c, uint8_t way)
 {
@@ -55,6 +84,8 @@ connect_done(struct conn *c, uint8_t way)
 	    (way != WAY_INTERCEPT && way != WAY_TUNNEL))
 		return ERR_FORMAT;
 	c->tunnel = way == WAY_TUNNEL;
+	if (!c->tunnel && !can_intercept(c))
+		return 0;
 	c->state = CONN_HELLO;
 	conn_deadline(c, LIMIT_HEAD_S);
 	head_init(&h);
@@ -76,11 +107,7 @@ connect_refused(struct conn *c, const struct traffic_refused *m)
 	    .detail = m->detail,
 	    .retry_after = m->retry_after};
 
-	c->id = 0;
-	c->bound = c->attached;
-	c->state = CONN_HTTP;
-	c->x = (struct exchange){.kind = EXCHANGE_ANSWERED, .sent_all = true};
-	conn_answer(c, &p, false);
+	not_connected(c, &p);
 }
 
 /* A fatal alert: all that can be told to somebody who waits for TLS. */

@@ -35,7 +35,7 @@ struct gate {
 	struct leaf_cache *leaves; /* NULL: the vault has not spoken yet */
 	uint32_t ca_rid;	   /* of the newest question */
 	bool ca_waiting;
-	double ca_next;		   /* loop time: ask (again) then */
+	double ca_next; /* loop time: ask (again) then */
 
 	struct conn *conns[LIMIT_CONNS];
 	size_t n_conns;

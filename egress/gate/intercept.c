@@ -7,15 +7,29 @@
 #include "egress/http/tls.h"
 
 static int
+find_leaf(struct conn *c, X509 **leaf)
+{
+	if (c->g->leaves == NULL)
+		return ERR_UNAVAILABLE;
+	return leaf_cache_get(
+	    c->g->leaves, c->host.name, gate_now().wall_s, leaf);
+}
+
+int
+intercept_check(struct conn *c)
+{
+	X509 *leaf;
+
+	return find_leaf(c, &leaf);
+}
+
+static int
 make_tls(struct conn *c, SSL **ssl)
 {
 	struct leaf_cache *leaves = c->g->leaves;
 	X509 *leaf;
-	int r;
+	int r = find_leaf(c, &leaf);
 
-	if (leaves == NULL)
-		return ERR_UNAVAILABLE;
-	r = leaf_cache_get(leaves, c->host.name, gate_now().wall_s, &leaf);
 	if (r != 0)
 		return r;
 	const struct ca_issuer *issuer = leaf_cache_issuer(leaves);
