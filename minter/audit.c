@@ -211,7 +211,7 @@ audit_anchor(struct audit *a, const char *session, uint64_t seq,
 	    (r = sign(a, session, seq, hash, sig)) == 0)
 		r = audit_line(a, "anchor",
 		    json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,
-			"seq", (json_int_t)seq, "hash", text_of(buf_span(h)),
+			"head", (json_int_t)seq, "hash", text_of(buf_span(h)),
 			"kid", signing_kid(a->keys), "sig",
 			text_of(buf_span(sig))));
 	buf_free(h);

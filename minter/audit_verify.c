@@ -98,7 +98,7 @@ read_anchor(const json_t *o, struct anchor *a)
 	return hash != NULL &&
 	       json_text_copy(o, "session", a->session, sizeof(a->session)) ==
 		   0 &&
-	       json_u64(o, "seq", INT64_MAX, &a->seq) == 0 &&
+	       json_u64(o, "head", INT64_MAX, &a->seq) == 0 &&
 	       b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
 	       n == sizeof(a->hash);
 }
@@ -168,16 +168,49 @@ each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 }
 
 static int
+compare(const struct anchor *a, const char *session, uint64_t seq)
+{
+	int c = strcmp(a->session, session);
+
+	return c != 0 ? c : a->seq < seq ? -1 : a->seq > seq;
+}
+
+static int
+order(const void *a, const void *b)
+{
+	const struct anchor *y = b;
+
+	return compare(a, y->session, y->seq);
+}
+
+/* The first anchor that is not before this line; they are sorted by now. */
+static size_t
+first_anchor(const struct check *c, const char *session, uint64_t seq)
+{
+	size_t low = 0, high = c->n_anchors;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (compare(&c->anchors[mid], session, seq) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int
 each_session_line(void *ctx, const struct chainlog_head *at, struct span line)
 {
 	struct check *c = ctx;
 
 	(void)line;
 	c->report.lines++;
-	for (size_t i = 0; i < c->n_anchors; i++) {
+	for (size_t i = first_anchor(c, c->session, at->seq);
+	     i < c->n_anchors &&
+	     compare(&c->anchors[i], c->session, at->seq) == 0;
+	     i++) {
 		struct anchor *a = &c->anchors[i];
-		if (a->seq != at->seq || strcmp(a->session, c->session) != 0)
-			continue;
 		a->met = true;
 		if (memcmp(a->hash, at->hash, CHAINLOG_HASH) != 0)
 			note(c, AUDIT_BAD, c->file, at->seq,
@@ -222,10 +255,10 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 {
 	uint64_t last = 0;
 
-	for (size_t i = 0; i < c->n_anchors; i++) {
+	for (size_t i = first_anchor(c, c->session, 0);
+	     i < c->n_anchors && strcmp(c->anchors[i].session, c->session) == 0;
+	     i++) {
 		struct anchor *a = &c->anchors[i];
-		if (strcmp(a->session, c->session) != 0)
-			continue;
 		if (!a->met && a->seq != 0 && whole)
 			note(c, AUDIT_BAD, c->file, a->seq,
 			    "the file ends at line %llu, but %s:%llu anchored "
@@ -326,6 +359,8 @@ check_minter(struct check *c)
 
 	c->file = AUDIT_FILE;
 	int r = check_chain(c, AUDIT_CHAIN, each_minter_line, &head);
+	if (c->n_anchors > 0)
+		qsort(c->anchors, c->n_anchors, sizeof(c->anchors[0]), order);
 	if (r == 0 && bad == c->report.bad)
 		note(c, AUDIT_GOOD, AUDIT_FILE, 0,
 		    "%llu lines in one chain, %llu anchors; lines cut off "

@@ -19,7 +19,8 @@ void finish_mark(struct session *s, enum session_state st);
 void
 finish_reap(struct minter *m, struct session *s, cut_done *done, void *ctx);
 
-/* Sign the newest head of s's chain, if it is not yet. */
+/* Sign the newest head of s's chain, if it is not yet: each second, and at
+ * the end. */
 void finish_anchor(struct minter *m, struct session *s);
 /* Free the sessions that are over and whose links have broken. */
 void finish_sweep(struct minter *m);

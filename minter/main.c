@@ -211,12 +211,11 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	keyring_vault_changed(m);
 	if (m->ticks % USED_TICKS == 0)
 		save_all_used(m);
+	for (struct session *s = m->sessions; s != NULL; s = s->next)
+		finish_anchor(m, s);
 	if (m->failed == NULL && clock_now(&m->clock, &now) == 0 &&
-	    m->ticks % MARK_TICKS == 0) {
+	    m->ticks % MARK_TICKS == 0)
 		save_clock(m);
-		for (struct session *s = m->sessions; s != NULL; s = s->next)
-			finish_anchor(m, s);
-	}
 	if (m->failed == NULL && m->ticks % PRUNE_TICKS == 1 &&
 	    state_prune(m->state, clock_wall_ms() / 1000 - PRUNE_AFTER_S) != 0)
 		minter_fail(m, "state");
