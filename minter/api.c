@@ -451,6 +451,7 @@ const struct admin_route api_routes[] = {
     {"POST", "/v1/grant.list", api_grant_list},
     {"POST", "/v1/grant.show", api_grant_show},
     {"POST", "/v1/grant.remove", api_grant_remove},
+    {"POST", "/v1/grant.suggest", api_suggest},
     {"POST", "/v1/session.create", api_session_create},
     {"POST", "/v1/session.list", api_session_list},
     {"POST", "/v1/session.show", api_session_show},

@@ -28,67 +28,60 @@ requests_of_two_meanings_are_refused(void **state)
 		size_t n;
 		unsigned status;
 	} t[] = {
-#define HEAD                                                                   \
-	" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"                        \
+#define HEAD                                            \
+	" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" \
 	"Content-Type: application/json\r\n"
-		/* CL with TE, two lengths, two hosts */
-		{RAW("POST /v1/grant.list" HEAD
-		     "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
-		     "2\r\n{}\r\n0\r\n\r\n"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD "Content-Length: 2\r\n"
-		     "Content-Length: 2\r\n\r\n{}"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD
-		     "Host: y\r\nContent-Length: 2\r\n\r\n{}"),
-		    400},
-		/* paths are compared as they came */
-		{RAW("POST /v1/grant%2elist" HEAD
-		     "Content-Length: 2\r\n\r\n{}"),
-		    404},
-		{RAW("POST /v1/../v1/grant.list" HEAD
-		     "Content-Length: 2\r\n\r\n{}"),
-		    404},
-		{RAW("POST /v1/grant.list?x=1" HEAD
-		     "Content-Length: 2\r\n\r\n{}"),
-		    404},
-		{RAW("POST //v1/grant.list" HEAD
-		     "Content-Length: 2\r\n\r\n{}"),
-		    404},
-		{RAW("POST /v1/GRANT.LIST" HEAD
-		     "Content-Length: 2\r\n\r\n{}"),
-		    404},
-		{RAW("GET /v1/grant.list" HEAD "\r\n"), 405},
-		{RAW("PUT /v1/status" HEAD "Content-Length: 0\r\n\r\n"), 405},
-		/* bodies */
-		{RAW("POST /v1/grant.list HTTP/1.1\r\nHost: x\r\n"
-		     "Connection: close\r\nContent-Type: text/plain\r\n"
-		     "Content-Length: 2\r\n\r\n{}"),
-		    415},
-		{RAW("POST /v1/grant.list HTTP/1.1\r\nHost: x\r\n"
-		     "Connection: close\r\nContent-Length: 2\r\n\r\n{}"),
-		    415},
-		{RAW("POST /v1/grant.list" HEAD
-		     "Content-Length: 2\r\n\r\n[]"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD
-		     "Content-Length: 13\r\n\r\n{\"a\":1,\"a\":1}"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD "Content-Length: 0\r\n\r\n"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD
-		     "Content-Length: 3\r\n\r\n{}x"),
-		    400},
-		{RAW("POST /v1/session.show" HEAD
-		     "Content-Length: 20\r\n\r\n{\"session\":\"a\\u0000\"}"),
-		    400},
-		{RAW("POST /v1/grant.list" HEAD
-		     "Content-Length: 7\r\n\r\n{\"a\":1}"),
-		    400},
-		/* not HTTP/1.1 with a Host */
-		{RAW("POST /v1/grant.list HTTP/1.1\r\nConnection: close\r\n"
-		     "Content-Length: 2\r\n\r\n{}"),
-		    400},
+	    /* CL with TE, two lengths, two hosts */
+	    {RAW("POST /v1/grant.list" HEAD
+		 "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "2\r\n{}\r\n0\r\n\r\n"),
+		400},
+	    {RAW("POST /v1/grant.list" HEAD "Content-Length: 2\r\n"
+		 "Content-Length: 2\r\n\r\n{}"),
+		400},
+	    {RAW("POST /v1/grant.list" HEAD
+		 "Host: y\r\nContent-Length: 2\r\n\r\n{}"),
+		400},
+	    /* paths are compared as they came */
+	    {RAW("POST /v1/grant%2elist" HEAD "Content-Length: 2\r\n\r\n{}"),
+		404},
+	    {RAW("POST /v1/../v1/grant.list" HEAD
+		 "Content-Length: 2\r\n\r\n{}"),
+		404},
+	    {RAW("POST /v1/grant.list?x=1" HEAD "Content-Length: 2\r\n\r\n{}"),
+		404},
+	    {RAW("POST //v1/grant.list" HEAD "Content-Length: 2\r\n\r\n{}"),
+		404},
+	    {RAW("POST /v1/GRANT.LIST" HEAD "Content-Length: 2\r\n\r\n{}"),
+		404},
+	    {RAW("GET /v1/grant.list" HEAD "\r\n"), 405},
+	    {RAW("PUT /v1/status" HEAD "Content-Length: 0\r\n\r\n"), 405},
+	    /* bodies */
+	    {RAW("POST /v1/grant.list HTTP/1.1\r\nHost: x\r\n"
+		 "Connection: close\r\nContent-Type: text/plain\r\n"
+		 "Content-Length: 2\r\n\r\n{}"),
+		415},
+	    {RAW("POST /v1/grant.list HTTP/1.1\r\nHost: x\r\n"
+		 "Connection: close\r\nContent-Length: 2\r\n\r\n{}"),
+		415},
+	    {RAW("POST /v1/grant.list" HEAD "Content-Length: 2\r\n\r\n[]"),
+		400},
+	    {RAW("POST /v1/grant.list" HEAD
+		 "Content-Length: 13\r\n\r\n{\"a\":1,\"a\":1}"),
+		400},
+	    {RAW("POST /v1/grant.list" HEAD "Content-Length: 0\r\n\r\n"), 400},
+	    {RAW("POST /v1/grant.list" HEAD "Content-Length: 3\r\n\r\n{}x"),
+		400},
+	    {RAW("POST /v1/session.show" HEAD
+		 "Content-Length: 20\r\n\r\n{\"session\":\"a\\u0000\"}"),
+		400},
+	    {RAW("POST /v1/grant.list" HEAD
+		 "Content-Length: 7\r\n\r\n{\"a\":1}"),
+		400},
+	    /* not HTTP/1.1 with a Host */
+	    {RAW("POST /v1/grant.list HTTP/1.1\r\nConnection: close\r\n"
+		 "Content-Length: 2\r\n\r\n{}"),
+		400},
 	};
 	struct house *h = *state;
 
@@ -189,7 +182,8 @@ another_uid_is_not_heard(void **state)
 	pid_t pid = fork();
 	if (pid == 0) {
 		char c;
-		if (chmod(h->sock, 0666) != 0 || setresgid(65534, 65534, 65534) != 0 ||
+		if (chmod(h->sock, 0666) != 0 ||
+		    setresgid(65534, 65534, 65534) != 0 ||
 		    setresuid(65534, 65534, 65534) != 0)
 			_exit(3);
 		int fd = house_connect(h);
@@ -203,8 +197,8 @@ another_uid_is_not_heard(void **state)
 }
 
 static void
-explained(struct house *h, const char *method, const char *url,
-    const char *reason)
+explained(
+    struct house *h, const char *method, const char *url, const char *reason)
 {
 	char json[512];
 	json_t *o = NULL;
@@ -227,32 +221,30 @@ explain_says_what_the_courier_would(void **state)
 	struct house *h = *state;
 	json_t *o = NULL;
 
-	assert_int_equal(
-	    call_quiet(h, "session.create",
-		"{\"guest\":\"g\",\"details\":[" DEMO_GRANT ","
-		"{\"name\":\"docs\",\"hosts\":[\"docs.test\"],"
-		"\"tunnel\":true}]}"),
+	assert_int_equal(call_quiet(h, "session.create",
+			     "{\"guest\":\"g\",\"details\":[" DEMO_GRANT ","
+			     "{\"name\":\"docs\",\"hosts\":[\"docs.test\"],"
+			     "\"tunnel\":true}]}"),
 	    200);
 	explained(h, "GET", "https://api.demo.test/v1/x", "none");
 	explained(h, "GET", "https://API.demo.test:443/v1/x?q=1", "none");
 	explained(h, "GET", "https://docs.test/", "none");
-	explained(h, "POST", "https://api.demo.test/v1/x",
-	    "method-not-granted");
+	explained(
+	    h, "POST", "https://api.demo.test/v1/x", "method-not-granted");
 	explained(h, "GET", "https://api.demo.test/v2", "path-not-granted");
 	explained(h, "GET", "https://api.demo.test", "path-not-granted");
-	explained(h, "GET", "https://api.demo.test:8443/v1/x",
-	    "host-not-granted");
+	explained(
+	    h, "GET", "https://api.demo.test:8443/v1/x", "host-not-granted");
 	explained(h, "GET", "https://evil.test/v1/x", "host-not-granted");
 	explained(h, "GET", "https://api.demo.test/v1/../v2", "bad-path");
 	explained(h, "GET", "https://api.demo.test/v1/%2e%2e/x", "bad-path");
 	explained(h, "GET", "https://u@api.demo.test/v1", "bad-host");
 	explained(h, "GET", "ftp://api.demo.test/v1", "bad-host");
 	explained(h, "get", "https://api.demo.test/v1", "bad-request");
-	assert_int_equal(
-	    call(h, "explain",
-		"{\"session\":\"g\",\"method\":\"GET\","
-		"\"url\":\"https://api.demo.test/v1/x\"}",
-		&o),
+	assert_int_equal(call(h, "explain",
+			     "{\"session\":\"g\",\"method\":\"GET\","
+			     "\"url\":\"https://api.demo.test/v1/x\"}",
+			     &o),
 	    200);
 	assert_string_equal(json_text(o, "grant"), "demo-read");
 	assert_string_equal(json_text(o, "credential"), "demo");
@@ -294,11 +286,9 @@ suggest_groups_refusals(void **state)
 	json_t *list = json_object_get(o, "suggestions");
 	assert_int_equal(json_array_size(list), 1);
 	json_t *s = json_array_get(list, 0);
-	assert_string_equal(
-	    json_text(s, "text"), "POST api.demo.test/v1/a");
+	assert_string_equal(json_text(s, "text"), "POST api.demo.test/v1/a");
 	assert_string_equal(json_text(s, "credential"), "demo");
-	assert_int_equal(
-	    json_integer_value(json_object_get(s, "count")), 2);
+	assert_int_equal(json_integer_value(json_object_get(s, "count")), 2);
 	json_decref(o);
 }
 
@@ -329,15 +319,15 @@ main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, house_setup, house_teardown)
 	const struct CMUnitTest tests[] = {
-		T(requests_of_two_meanings_are_refused),
-		T(a_body_over_the_cap_is_refused),
-		T(noise_does_no_harm),
-		T(connections_are_bounded),
-		T(keep_alive_serves_one_after_the_other),
-		T(another_uid_is_not_heard),
-		T(explain_says_what_the_courier_would),
-		T(suggest_groups_refusals),
-		T(tokens_are_listed_by_jti_only),
+	    T(requests_of_two_meanings_are_refused),
+	    T(a_body_over_the_cap_is_refused),
+	    T(noise_does_no_harm),
+	    T(connections_are_bounded),
+	    T(keep_alive_serves_one_after_the_other),
+	    T(another_uid_is_not_heard),
+	    T(explain_says_what_the_courier_would),
+	    T(suggest_groups_refusals),
+	    T(tokens_are_listed_by_jti_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
