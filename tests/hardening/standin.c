@@ -329,12 +329,13 @@ must(int r)
 static void
 wish(char *line)
 {
+	static char empty[1];
 	char *w[8] = {0}, *save = NULL;
 	int n = 0;
 
 	for (char *t = strtok_r(line, " \n", &save); t != NULL && n < 8;
 	     t = strtok_r(NULL, " \n", &save))
-		w[n++] = strcmp(t, "-") == 0 ? (char[]){""} : t;
+		w[n++] = strcmp(t, "-") == 0 ? empty : t;
 	if (n == 7 && strcmp(w[0], "start") == 0) {
 		struct ctl_session_start m = {.rid = (uint32_t)atoi(w[1]),
 		    .session = span_str(w[2]),
