@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdarg.h>
@@ -72,6 +73,30 @@ check_programs(struct cli *cli, struct finding *f)
 	}
 	found(f, GOOD, "", "all there, build %s%s", link_build_id(),
 	    jail_sanitized() ? "; a sanitizer build, not for real keys" : "");
+}
+
+/* Root runs each role as a user of its own; others run all as themselves. */
+static void
+check_users(struct cli *cli, struct finding *f)
+{
+	static const char *const names[] = {"_hatcheck-vault",
+	    "_hatcheck-minter", "_hatcheck-dialer", "_hatcheck-gate",
+	    "_hatcheck-courier"};
+
+	(void)cli;
+	if (geteuid() != 0) {
+		found(f, GOOD, "", "all as you");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (getpwnam(names[i]) == NULL) {
+			found(f, BAD,
+			    "systemd-sysusers, with packaging's sysusers.d",
+			    "there is no user %s", names[i]);
+			return;
+		}
+	}
+	found(f, GOOD, "", "one for each role");
 }
 
 static void
@@ -140,8 +165,10 @@ check_daemon(struct cli *cli, struct finding *f)
 	json_array_foreach(json_object_get(s, "processes"), i, row)
 	{
 		const char *state = cli_string(row, "state");
-		if (strcmp(state, "dead") == 0 ||
-		    strcmp(state, "backing off") == 0)
+		/* A session's are dead for a moment when it ends. */
+		bool dead = strcmp(state, "dead") == 0 &&
+			    cli_string(row, "session")[0] == '\0';
+		if (dead || strcmp(state, "backing off") == 0)
 			found(f, BAD, "hatcheck logs", "%s is %s",
 			    cli_string(row, "role"), state);
 	}
@@ -448,6 +475,7 @@ static const struct check {
 	void (*run)(struct cli *cli, struct finding *f);
 } checks[] = {
     {"programs", check_programs},
+    {"users", check_users},
     {"config", check_config},
     {"state", check_state},
     {"run", check_run},

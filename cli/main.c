@@ -38,8 +38,12 @@ find_home(struct cli *cli, const char *home, struct cli_error *e)
 	int r = paths_find(home, &cli->paths);
 
 	if (r != 0)
-		return cli_error_from(
-		    e, r, "find our directories", "mkdir the parent of --home");
+		return home != NULL
+			   ? cli_error_from(e, r, "use --home",
+				 "mkdir the directory above it")
+			   : cli_error(e, CLI_FAILED, "find our directories",
+				 "--home DIR",
+				 "you have no home directory that is known");
 	if (home == NULL)
 		return 0;
 	if (span_copy(span_str(cli->paths.config), absolute, PATH_MAX) != 0)
@@ -73,7 +77,7 @@ dispatch(struct parsed *p, struct cli *cli, struct cli_error *e)
 		    "mount /proc", "/proc/self/exe cannot be read");
 		return cli_report(cli, e);
 	}
-	if (find_home(cli, p->home, e) != 0)
+	if (find_home(cli, p->home, e) != 0 && !p->args.verb->homeless)
 		return cli_report(cli, e);
 	return p->args.verb->run(cli, &p->args);
 }

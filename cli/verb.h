@@ -42,6 +42,7 @@ struct verb {
 	/* For completion: what the first word names ("credential", "grant",
 	 * "session", "preset", "file"), or NULL. */
 	const char *names;
+	bool homeless; /* does not need our directories */
 };
 
 /* Ends with path NULL. */

@@ -208,9 +208,9 @@ const struct verb verbs[] = {
 	    "was changed, removed, reordered or cut off.",
 	    audit_verify_run, "file"},
 	{"preset list", "", "the known services", NULL, NULL,
-	    preset_list_run},
+	    preset_list_run, NULL, true},
 	{"preset show", "NAME", "its hosts, scopes and shapes", NULL, NULL,
-	    preset_show_run, "preset"},
+	    preset_show_run, "preset", true},
 	{"doctor", "", "check what Hatcheck stands on", NULL,
 	    "Exit status 7 when something must be mended.", doctor_run},
 	{"completion", "SHELL [WORD]...", "completion for bash, zsh or fish",
@@ -218,10 +218,10 @@ const struct verb verbs[] = {
 	    "bash: eval \"$(hatcheck completion bash)\"\n"
 	    "zsh:  eval \"$(hatcheck completion zsh)\"\n"
 	    "fish: hatcheck completion fish | source",
-	    completion_run, "shell"},
+	    completion_run, "shell", true},
 	{"help", "[VERB]...", "help; with --json the whole table", NULL, NULL,
-	    help_run},
-	{"version", "", "version and build", NULL, NULL, version_run},
+	    help_run, NULL, true},
+	{"version", "", "version and build", NULL, NULL, version_run, NULL, true},
 	{NULL},
 };
 /* clang-format on */
