@@ -59,6 +59,8 @@ connect_way(const struct head *h, struct way *out)
 		return REASON_BAD_HOST;
 	if (is_reserved(&out->host))
 		return REASON_NO_GRANT_HOST;
+	if (out->header_host.n == 0)
+		return REASON_NONE; /* HTTP/1.0: one name alone agrees */
 	return header_agrees(out->header_host, &out->host, out->port);
 }
 

@@ -282,7 +282,11 @@ request_line(struct h1 *p, struct span line)
 	if (sp == NULL)
 		return refuse(p, "bad request line");
 	h->target = span_of(rest.p, (size_t)(sp - rest.p));
-	if (!span_is(span_from(rest, h->target.n + 1), "HTTP/1.1"))
+	struct span version = span_from(rest, h->target.n + 1);
+	/* Python's http.client says CONNECT in HTTP/1.0, without a Host. */
+	h->close =
+	    span_is(version, "HTTP/1.0") && span_is(h->method, "CONNECT");
+	if (!h->close && !span_is(version, "HTTP/1.1"))
 		return refuse(p, "not HTTP/1.1");
 	if (h->method.n > HEAD_METHOD_MAX || !head_is_token(h->method) ||
 	    span_is(h->method, "PRI"))
@@ -407,14 +411,16 @@ fields(struct h1 *p, struct span rest)
 /* ------------------------------------------------------------- framing */
 
 static int
-request_framing(struct h1 *p)
+request_framing(struct h1 *p, bool http10)
 {
 	struct head *h = &p->head;
 	struct span host = {0};
+	size_t hosts = head_count(h, "host");
 
-	if (head_count(h, "host") != 1 || !head_get(h, "host", &host) ||
-	    host.n == 0)
+	if (hosts > 1 || (hosts == 0 && !http10))
 		return refuse(p, "missing or repeated Host");
+	if (hosts == 1 && (!head_get(h, "host", &host) || host.n == 0))
+		return refuse(p, "empty Host");
 	if (h->has_length)
 		h->body = HEAD_BODY_LENGTH;
 	if (span_is(h->method, "CONNECT") && h->body != HEAD_BODY_NONE)
@@ -458,7 +464,7 @@ framing(struct h1 *p, bool http10)
 
 	if (h->body == HEAD_BODY_CHUNKED && h->has_length)
 		return refuse(p, "Content-Length with Transfer-Encoding");
-	return p->role == H1_REQUEST ? request_framing(p)
+	return p->role == H1_REQUEST ? request_framing(p, http10)
 				     : response_framing(p, http10);
 }
 

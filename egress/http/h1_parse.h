@@ -28,7 +28,8 @@
  * 100-continue; chunk sizes of 1 to 16 hex digits below 2^63 without
  * extensions; trailers by the same grammar. Refused with the rest:
  * leading empty lines, obs-fold, bare CR and LF, NUL and controls, HTTP/0.9
- * and 1.0 requests, a body on CONNECT, a chunked or CL-bearing 1xx or 204,
+ * and 1.0 requests (but CONNECT, which some clients say in HTTP/1.0 and
+ * then may say without Host), a body on CONNECT, a chunked or CL-bearing 1xx or 204,
  * 101, status outside 100 to 599, the 17th interim response.
  */
 #ifndef EGRESS_HTTP_H1_PARSE_H

@@ -235,7 +235,7 @@ class Guest:
         raise KeyError(credential)
 
     # Raw bytes on the channel.
-    def connect(self, timeout=10):
+    def connect(self, timeout=30):
         if os.getuid() == 0:
             return connect_as(self.socket, UID, timeout)
         s = socket.socket(socket.AF_UNIX)

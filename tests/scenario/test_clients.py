@@ -158,7 +158,7 @@ def test_node_https_connect():
         "http.request({host:p.hostname,port:p.port,method:'CONNECT',"
         "path:'api.demo.test:443',headers:{Host:'api.demo.test:443'}})"
         ".on('connect',(r,s)=>{https.get("
-        "'https://api.demo.test/m',{createConnection:()=>tls.connect("
+        "'https://api.demo.test/m',{defaultPort:443,createConnection:()=>tls.connect("
         "{socket:s,servername:'api.demo.test'})},r=>r.pipe("
         "process.stdout))}).end()")
     seen = shell("node -e \"$1\"", script)

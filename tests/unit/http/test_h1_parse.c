@@ -133,6 +133,10 @@ static const char *const bad_requests[] = {
     "GET / HTTP/1.1\r\n" H "host: b.test\r\n\r\n",
     "GET /\r\n\r\n",
     "GET / HTTP/1.0\r\n" H "\r\n",
+    "GET / HTTP/1.0\r\n\r\n",
+    "CONNECT a.test:443 HTTP/1.1\r\n\r\n",
+    "CONNECT a.test:443 HTTP/1.0\r\nHost:\r\n\r\n",
+    "CONNECT a.test:443 HTTP/1.0\r\n" H H "\r\n",
     "GET / HTTP/0.9\r\n" H "\r\n",
     "GET / HTTP/2.0\r\n" H "\r\n",
     "GET / HTTP/1.2\r\n" H "\r\n",
@@ -288,6 +292,8 @@ requests_read_the_same_at_every_split(void **state)
 				      "0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n";
 	static const char connect[] =
 	    "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n";
+	/* As Python's http.client says it. */
+	static const char old_connect[] = "CONNECT a.test:443 HTTP/1.0\r\n\r\n";
 	static const char upgrade[] =
 	    "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
 	    "Upgrade: websocket\r\n\r\n";
@@ -304,6 +310,8 @@ requests_read_the_same_at_every_split(void **state)
 	check(H1_REQUEST, false, connect, sizeof(connect) - 1, true, 0,
 	    "CONNECT a.test:443 0 body=0 len=0 close=0 up=0 ex=0\n"
 	    "[host=a.test:443]\n\nEND\n");
+	check(H1_REQUEST, false, old_connect, sizeof(old_connect) - 1, true, 0,
+	    "CONNECT a.test:443 0 body=0 len=0 close=1 up=0 ex=0\n\nEND\n");
 	check(H1_REQUEST, false, upgrade, sizeof(upgrade) - 1, true, 0,
 	    "GET / 0 body=0 len=0 close=0 up=1 ex=0\n[host=a]\n"
 	    "[connection=upgrade]\n[upgrade=websocket]\n\nEND\n");
