@@ -87,8 +87,8 @@ api_no_keys(struct minter *m, struct admin_call *call)
 	const char *why, *next;
 
 	keyring_why(m, &why, &next);
-	admin_problem(
-	    call, 503, "vault not open", next, "%s %s", why, m->vault_why);
+	admin_problem(call, 503, "vault not open", next, "%s%s%s", why,
+	    m->vault_why[0] == '\0' ? "" : " ", m->vault_why);
 }
 
 bool
