@@ -155,7 +155,7 @@ for family, address in ((socket.AF_INET, ("127.0.0.1", {port})),
     except OSError:
         pass
 if [p for p in os.listdir("/proc") if p.isdigit() and
-        b"hatcheckd" in open("/proc/" + p + "/cmdline", "rb").read()]:
+        b"hatcheck" b"d" in open("/proc/" + p + "/cmdline", "rb").read()]:
     bad.append("processes")
 sys.exit(str(bad) if bad else 0)
 """
