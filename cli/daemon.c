@@ -4,6 +4,7 @@
  * up after 10 s and shows the log's last lines. */
 #include "cli/daemon.h"
 
+#include "cli/admin.h"
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
 
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -118,6 +120,9 @@ become(const struct cli *cli, const char *program, int log)
 	if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0)
 		_exit(1);
 	(void)signal(SIGPIPE, SIG_DFL);
+	sigset_t none;
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail */
 	execv(program, (char *const *)(uintptr_t)argv);
 	dprintf(2, "cannot run %s: %s\n", program, strerror(errno));
 	_exit(127);
@@ -146,6 +151,27 @@ ready(const struct cli *cli)
 {
 	return listens(cli, "admin.sock", NULL) &&
 	       listens(cli, "vault.sock", NULL);
+}
+
+/* Until the minter had its keys from the vault: before that it refuses
+ * everything. A vault that stays away is for the next call to report. */
+static void
+await_keys(struct cli *cli, int64_t deadline)
+{
+	struct cli_error e = {0};
+	const char *state = "starting";
+	json_t *status = NULL;
+
+	while (now_ms() < deadline && (strcmp(state, "starting") == 0 ||
+					  strcmp(state, "absent") == 0)) {
+		json_decref(status);
+		status = NULL;
+		if (admin_call(cli, "status", NULL, &status, &e) != 0)
+			return;
+		state = cli_string(json_object_get(status, "vault"), "state");
+		nap();
+	}
+	json_decref(status);
 }
 
 /* 0 once both sockets answer; the child may have died because another one
@@ -183,6 +209,8 @@ start(struct cli *cli, struct cli_error *e)
 	if (child == 0)
 		become(cli, program, log);
 	int r = child < 0 ? ERR_IO : await(cli, child);
+	if (r == 0)
+		await_keys(cli, now_ms() + WAIT_MS);
 	if (r != 0) {
 		tail(log, from < 0 ? 0 : from, said, sizeof(said));
 		(void)cli_error(e, CLI_FAILED, START, "hatcheck doctor",

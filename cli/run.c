@@ -142,8 +142,7 @@ session_begin(struct run *r, struct cli_error *e)
 {
 	json_t *request = NULL;
 
-	if (daemon_ensure(r->cli, e) != 0 ||
-	    session_request(r->cli, r->args, &request, e) != 0 ||
+	if (session_request(r->cli, r->args, &request, e) != 0 ||
 	    admin_call(r->cli, "session.create", request, &r->session, e) != 0)
 		return e->code;
 	r->box.channel =
@@ -163,7 +162,8 @@ session_end(struct run *r)
 		return;
 	if (admin_call(r->cli, "session.end",
 		json_pack("{s:s}", "session", cli_string(r->session, "id")),
-		NULL, &e) != 0)
+		NULL, &e) != 0 &&
+	    e.code != CLI_NOT_FOUND) /* revoked, or its time was over */
 		cli_note(r->cli,
 		    "the session could not be ended: %s; it ends "
 		    "by its time to live",
@@ -242,7 +242,7 @@ run_verb(struct cli *cli, const struct args *args)
 	r->args = args;
 	r->pty = (struct pty){-1, -1, -1, -1};
 	r->signals = -1;
-	if (prepare(r, &e) == 0 &&
+	if (prepare(r, &e) == 0 && daemon_ensure(cli, &e) == 0 &&
 	    (watch_signals(&r->signals) == 0 ||
 		cli_error_from(&e, ERR_IO, "run", "") == 0) &&
 	    session_begin(r, &e) == 0 && guards_open(r, &e) == 0)

@@ -159,7 +159,10 @@ link_attach(struct bridge *b, struct link *l)
 	int n, fd;
 
 	if (token == NULL || (fd = channel_open(b->channel)) < 0) {
-		link_postpone(l);
+		if (channel_gone(b->channel))
+			link_end(b, l, true);
+		else
+			link_postpone(l);
 		return;
 	}
 	l->pair.side[1] = l->watch[1].fd = fd;

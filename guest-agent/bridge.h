@@ -4,7 +4,7 @@
  * channel connection that begins with "ATTACH <token>\r\n" (docs/attach.md)
  * and then carries the bytes. At most BRIDGE_PAIRS at once, more wait in
  * the backlog. While the host or a token is away, connections are held for
- * BRIDGE_HOLD ms, then reset.
+ * BRIDGE_HOLD ms, then reset; at once when the session is over.
  */
 #ifndef GUEST_BRIDGE_H
 #define GUEST_BRIDGE_H

@@ -55,6 +55,16 @@ unix_open(const struct channel *c)
 	return -1;
 }
 
+/* A mounted directory lives on without a name. */
+static bool
+unix_gone(const struct channel *c)
+{
+	struct stat st;
+
+	return stat(c->path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_nlink == 0;
+}
+
 void
 channel_find(struct channel *c, const char *where)
 {
@@ -69,10 +79,17 @@ channel_find(struct channel *c, const char *where)
 		    room);
 	strcpy(c->path, where);
 	c->open = unix_open;
+	c->gone = unix_gone;
 }
 
 int
 channel_open(const struct channel *c)
 {
 	return c->open(c);
+}
+
+bool
+channel_gone(const struct channel *c)
+{
+	return c->gone(c);
 }

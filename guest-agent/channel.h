@@ -7,6 +7,8 @@
 #ifndef GUEST_CHANNEL_H
 #define GUEST_CHANNEL_H
 
+#include <stdbool.h>
+
 #define CHANNEL_DEFAULT "/run/hatcheck"
 #define CHANNEL_VARIABLE "HATCHECK_CHANNEL" /* `run` sets it */
 #define CHANNEL_PATH 108		    /* of sockaddr_un */
@@ -15,6 +17,7 @@
 struct channel {
 	char path[CHANNEL_PATH];
 	int (*open)(const struct channel *c);
+	bool (*gone)(const struct channel *c);
 };
 
 /* where: a directory (the socket in it is hatcheck.sock) or a socket; NULL:
@@ -25,5 +28,9 @@ void channel_find(struct channel *c, const char *where);
 /* A new connection: a close-on-exec, non-blocking fd; -1 with errno.
  * Never waits. */
 int channel_open(const struct channel *c);
+
+/* The session has ended for good: the host removed its directory, which a
+ * restarted host does not. */
+bool channel_gone(const struct channel *c);
 
 #endif

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PAUSE 250 /* ms between attempts */
+#define PAUSE_FIRST 10 /* ms between attempts, doubled up to … */
+#define PAUSE_LAST 250
+#define QUIET 1000 /* ms that a starting host may take without a word */
 
 static enum api_result
 fetch_document(const struct channel *c, struct json **out, struct api_why *why)
@@ -50,7 +52,7 @@ void
 session_fetch(
     struct session *s, const struct channel *c, long long patience, int status)
 {
-	struct timespec pause = {.tv_nsec = PAUSE * 1000000L};
+	struct timespec pause = {.tv_nsec = PAUSE_FIRST * 1000000L};
 	long long start = keeper_now();
 	struct api_why why = {0};
 	bool told = false;
@@ -58,12 +60,17 @@ session_fetch(
 
 	*s = (struct session){0};
 	while ((r = fetch_all(c, s, &why)) == API_RETRY) {
+		if (channel_gone(c))
+			die(status, "this session has ended");
 		if (patience >= 0 && keeper_now() - start >= patience)
 			break;
-		if (!told)
+		if (!told && keeper_now() - start >= QUIET) {
 			warn("%s; trying on", why.text);
-		told = true;
+			told = true;
+		}
 		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < PAUSE_LAST * 1000000L)
+			pause.tv_nsec *= 2;
 	}
 	if (r != API_OK)
 		die(status,

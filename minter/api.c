@@ -191,6 +191,16 @@ vault_state_name(unsigned state)
 	return state < 5 ? names[state] : "unknown";
 }
 
+/* An open vault is of use only once our keys came out of it. */
+static const char *
+vault_word(const struct minter *m)
+{
+	if (m->vault_state == VAULT_OPEN &&
+	    (m->token_keys == NULL || m->audit_keys == NULL))
+		return "starting";
+	return vault_state_name(m->vault_state);
+}
+
 static size_t
 live_sessions(const struct minter *m)
 {
@@ -214,7 +224,7 @@ api_status(void *ctx, struct admin_call *call, const json_t *body)
 	admin_reply(call,
 	    json_pack("{s:s, s:s, s:{s:s, s:s}, s:I, s:o, s:s, s:s}", "version",
 		VERSION, "build", link_build_id(), "vault", "state",
-		vault_state_name(m->vault_state), "why", m->vault_why,
+		vault_word(m), "why", m->vault_why,
 		"sessions", (json_int_t)live_sessions(m), "processes", list,
 		"audit", m->failed == NULL ? "ok" : "failed", "clock",
 		clock_now(&m->clock, &now) == 0 ? "ok" : "stepped-back"));

@@ -520,13 +520,28 @@ def test_restart(host):
     p = subprocess.Popen([str(GUEST), "--channel", str(host.dir), "run", "--",
                           "echo", "late"], stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE, text=True, env=clean())
-    time.sleep(0.5)
+    time.sleep(1.5)
     host.up()
     out, err = p.communicate(timeout=20)
     ok((p.returncode, out) == (0, "late\n") and "trying on" in err,
        "run waits for a host that comes late", (out, err))
     code, err = serve.stop()
     ok(code == 0, "serve ends well after it", err)
+
+
+def test_gone():
+    """The host removes the directory of an ended session; a mount of it
+    shows that, and nothing waits for it to come back."""
+    r = subprocess.run(["unshare", "--user", "--map-root-user", "--mount",
+                        "--net", "sh", "-c",
+                        "mkdir $TMPDIR/src $TMPDIR/dst && "
+                        "mount --bind $TMPDIR/src $TMPDIR/dst && "
+                        "rmdir $TMPDIR/src && "
+                        f"exec {GUEST} --channel $TMPDIR/dst run true"],
+                       capture_output=True, text=True, env=clean())
+    ok(r.returncode == 125 and "session has ended" in r.stderr,
+       "run says that the session has ended", r)
+    os.rmdir(TMP + "/dst")
 
 
 def test_broken_host(host):
@@ -661,6 +676,7 @@ try:
     test_bridge(HOST)
     test_renewal(HOST)
     test_restart(HOST)
+    test_gone()
     test_broken_host(HOST)
     test_places(HOST)
 finally:
