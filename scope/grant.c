@@ -106,7 +106,8 @@ check_host(const struct grant *g, size_t i, char *why, size_t size)
 	const struct grant_host *h = &g->hosts[i];
 	char canonical[HOST_MAX];
 
-	if (host_pattern_parse(span_str(h->pattern), canonical) != 0 ||
+	if (host_pattern_parse(
+		span_of(h->pattern, strlen(h->pattern)), canonical) != 0 ||
 	    strcmp(canonical, h->pattern) != 0)
 		return why_say(why, size,
 		    "host \"%s\" is no canonical name or pattern",

@@ -625,10 +625,10 @@ placeholder_make(const struct placeholder_shape *s, struct span random,
 	if (random.n < 2 * (s->length - prefix))
 		return ERR_TRUNCATED;
 	memcpy(out, s->prefix, prefix);
-	for (size_t i = prefix; i < s->length; i++) {
-		unsigned v = (unsigned)random.p[0] << 8 | random.p[1];
+	const uint8_t *r = random.p;
+	for (size_t i = prefix; i < s->length; i++, r += 2) {
+		unsigned v = (unsigned)r[0] << 8 | r[1];
 
-		random = span_from(random, 2);
 		out[i] = letters[v % n_letters];
 	}
 	out[s->length] = '\0';

@@ -25,7 +25,7 @@ why_say(char *why, size_t size, const char *fmt, ...)
 struct why_text
 why_escape(const char *foreign)
 {
-	struct why_text t;
+	struct why_text t = {{0}};
 
 	log_escape(span_str(foreign), t.text, sizeof(t.text));
 	return t;

@@ -54,6 +54,11 @@ rotation(void **state)
 	assert_int_equal(signing_rotate(keys, 9000, 900), 0);
 	signing_public(keys, 9000, &set);
 	assert_int_equal(set.n, 2);
+	/* Keys whose overlap ended are gone, not only hidden. */
+	struct keep *saved = NULL;
+	assert_int_equal(signing_save(keys, &saved), 0);
+	assert_int_equal(keep_len(saved), 8 + 2 * 80);
+	keep_free(saved);
 	signing_free(keys);
 }
 

@@ -297,6 +297,7 @@ matching(void **state)
 	    {"/a*", "/a%20", true},
 	    {"/*", "/%20", true},
 	    {"/*%20", "/%20%20", true},
+    {"/*20", "/a%20", false},
 	    {"/%C3%A9", "/%C3%A9", true},
 	    {"/%C3%A9", "/%C3%A8", false},
 	    {"/repos/acme/*/issues", "/repos/acme/hat/issues", true},
