@@ -33,6 +33,56 @@ static const SecretSchema schema = {
 	},
 };
 
+/*
+ * libsecret (0.20.5) dereferences NULL when a provider ends, another begins
+ * and tells of its collections while a service object of the first lives:
+ * its signal handlers read a cached property that is gone. We ask for what
+ * we want to know each time, so the handlers of our types do nothing.
+ */
+static void
+ignore_signal(GDBusProxy *proxy, const gchar *sender, const gchar *signal,
+    GVariant *parameters)
+{
+	(void)proxy;
+	(void)sender;
+	(void)signal;
+	(void)parameters;
+}
+
+typedef SecretCollection QuietCollection;
+typedef SecretCollectionClass QuietCollectionClass;
+typedef SecretService QuietService;
+typedef SecretServiceClass QuietServiceClass;
+static GType quiet_collection_get_type(void);
+static GType quiet_service_get_type(void);
+G_DEFINE_TYPE(QuietCollection, quiet_collection, SECRET_TYPE_COLLECTION)
+G_DEFINE_TYPE(QuietService, quiet_service, SECRET_TYPE_SERVICE)
+
+static void
+quiet_collection_init(QuietCollection *self)
+{
+	(void)self;
+}
+
+static void
+quiet_collection_class_init(QuietCollectionClass *c)
+{
+	G_DBUS_PROXY_CLASS(c)->g_signal = ignore_signal;
+}
+
+static void
+quiet_service_init(QuietService *self)
+{
+	(void)self;
+}
+
+static void
+quiet_service_class_init(QuietServiceClass *c)
+{
+	G_DBUS_PROXY_CLASS(c)->g_signal = ignore_signal;
+	c->collection_gtype = quiet_collection_get_type();
+}
+
 struct keychain {
 	GMainContext *context;
 	GDBusConnection *bus;
@@ -225,7 +275,7 @@ get_service(struct keychain *k)
 	GAsyncResult *result;
 	GError *e = NULL;
 
-	secret_service_open(SECRET_TYPE_SERVICE, NULL,
+	secret_service_open(quiet_service_get_type(), NULL,
 	    SECRET_SERVICE_OPEN_SESSION, c->cancel, on_result, c);
 	if ((result = call_wait(k, c)) == NULL)
 		return no_answer(k);

@@ -52,9 +52,10 @@ ready(struct backend *b)
 {
 	struct own *o = b->own;
 
-	if (o->failed_ms >= b->asked_ms && o->failed_err != 0)
-		return o->failed_err;
-	return 0;
+	if (o->failed_ms < b->asked_ms || o->failed_err == 0)
+		return 0;
+	backend_say(b, "%s", keychain_why(o->keychain));
+	return o->failed_err;
 }
 
 static int
