@@ -6,7 +6,6 @@
 #        provider.sh gnome DIR PASSWORD      (creates or unlocks its keyring)
 #        provider.sh gnome-locked DIR        (does not unlock it)
 #        provider.sh keepassxc DIR
-#        provider.sh lock DIR                (the default collection)
 set -eu
 what=$1 dir=$2
 export HOME=$dir XDG_RUNTIME_DIR=$dir/run XDG_DATA_HOME=$dir/data
@@ -129,30 +128,12 @@ default_path() {
 	    grep -o '/org/freedesktop/secrets/collection/[^"]*'
 }
 
-is_locked() {
-	ask "$1" org.freedesktop.DBus.Properties.Get \
-	    string:org.freedesktop.Secret.Collection string:Locked |
-	    grep -q "boolean $2"
-}
-
 default_is_open() {
 	local path
-	path=$(default_path) && is_locked "$path" false
-}
-
-# It may come later than the reply.
-lock_default() {
-	local path
-	path=$(default_path)
-	# KeePassXC wants a prompt done, by a client that stays for it.
-	secret-tool lock >&2
-	echo 0
-	for _ in $(seq 600); do
-		is_locked "$path" true && return 0
-		sleep 0.05
-	done
-	echo "the collection does not lock" >&2
-	return 1
+	path=$(default_path) || return 1
+	ask "$path" org.freedesktop.DBus.Properties.Get \
+	    string:org.freedesktop.Secret.Collection string:Locked |
+	    grep -q 'boolean false'
 }
 
 case $what in
@@ -160,5 +141,4 @@ bus) start_bus ;;
 gnome) start_gnome "$3" ;;
 gnome-locked) start_gnome ;;
 keepassxc) start_keepassxc ;;
-lock) lock_default ;;
 esac
