@@ -274,6 +274,8 @@ may_read(const struct conn *c)
 {
 	if (c->x.sent_all)
 		return false; /* one at a time */
+	if (c->x.kind == EXCHANGE_NONE && gate_starting(c->g))
+		return false;
 	/* Without credit too: the end of a body costs none. */
 	return (c->x.kind != EXCHANGE_NONE && c->x.kind != EXCHANGE_FORWARD) ||
 	       !gate_congested(c->g);
@@ -341,6 +343,9 @@ first_step(struct conn *c)
 {
 	struct span token;
 	size_t used = 0;
+
+	if (gate_starting(c->g))
+		return false;
 	int r = attach_parse(stream_input(c->s), &token, &used);
 
 	if (r == ERR_TRUNCATED && !c->eof)
@@ -439,7 +444,7 @@ free_slot(const struct gate *g, size_t *slot)
 }
 
 static int
-make(struct gate *g, int fd, size_t slot)
+make(struct gate *g, int fd, size_t slot, uid_t uid)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
@@ -449,6 +454,7 @@ make(struct gate *g, int fd, size_t slot)
 	}
 	c->g = g;
 	c->slot = slot;
+	c->uid = uid;
 	ev_init(&c->deadline, on_deadline);
 	c->deadline.data = c;
 	g->conns[slot] = c;
@@ -487,7 +493,8 @@ conn_accept(struct gate *g, int fd)
 	size_t slot;
 	int r = unixsock_peer(fd, &uid, &pid);
 
-	/* Until the session is known nobody gets more than a 503. */
+	/* Until the session is known nobody gets more than a 503; then
+	 * gate_check_peers() looks again. */
 	if (r != 0 || (g->session != NULL && uid != g->session->uid)) {
 		log_event(LOG_WARN, "peer_refused",
 		    LOG_INT("uid", r == 0 ? (int64_t)uid : -1));
@@ -498,6 +505,6 @@ conn_accept(struct gate *g, int fd)
 		too_many(fd);
 		return;
 	}
-	if ((r = make(g, fd, slot)) != 0)
+	if ((r = make(g, fd, slot, uid)) != 0)
 		log_event(LOG_WARN, "conn_failed", LOG_ERR(r));
 }

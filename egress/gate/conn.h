@@ -35,7 +35,8 @@ struct conn {
 	struct h1 *h1;
 	struct buf *out; /* scratch for what is written next */
 	enum conn_state state;
-	bool eof; /* the guest sends no more */
+	bool eof;  /* the guest sends no more */
+	uid_t uid; /* of the peer, as the kernel says */
 
 	char family[FAMILY_SIZE]; /* what was last used; empty: none yet */
 	bool attached;		  /* by its first line */

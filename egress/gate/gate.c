@@ -54,6 +54,18 @@ gate_ready(const struct gate *g)
 }
 
 bool
+gate_starting(const struct gate *g)
+{
+	return !gate_ready(g) && ev_now(g->loop) < g->patience;
+}
+
+void
+gate_be_patient(struct gate *g)
+{
+	g->patience = ev_now(g->loop) + LIMIT_PATIENCE_S;
+}
+
+bool
 gate_congested(const struct gate *g)
 {
 	return gate_link_lives(g->courier) &&
@@ -83,6 +95,16 @@ gate_cut(struct gate *g, struct span family)
 	for (size_t i = 0; i < LIMIT_CONNS; i++) {
 		struct conn *c = g->conns[i];
 		if (c != NULL && (family.n == 0 || span_is(family, c->family)))
+			conn_free(c);
+	}
+}
+
+void
+gate_check_peers(struct gate *g)
+{
+	for (size_t i = 0; i < LIMIT_CONNS; i++) {
+		struct conn *c = g->conns[i];
+		if (c != NULL && c->uid != g->session->uid)
 			conn_free(c);
 	}
 }
@@ -171,6 +193,8 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		tokens_settle(g->tokens);
 	}
 	expire(g);
+	if (!gate_ready(g))
+		gate_resume(g); /* some have waited long enough */
 	if (wants_ca(g) && ev_now(loop) >= g->ca_next)
 		gate_ask_ca(g);
 }
@@ -227,6 +251,7 @@ gate_adopt(struct gate *g, enum link_role role, int fd)
 		return r;
 	if (role == LINK_VAULT && wants_ca(g))
 		gate_ask_ca(g);
+	gate_resume(g);
 	return 0;
 }
 
@@ -261,6 +286,7 @@ gate_new(struct ev_loop *loop, const char *session_id, int listen_fd,
 		gate_free(g);
 		return r;
 	}
+	gate_be_patient(g);
 	start(g);
 	*out = g;
 	return 0;

@@ -41,6 +41,7 @@ struct gate {
 	size_t n_conns;
 	uint32_t sequence;  /* of ids */
 	double doubt_until; /* loop time; 0: no family is in doubt */
+	double patience;    /* loop time: until then what is missing may come */
 
 	int listen_fd; /* -1: none (tests) */
 	struct ev_io listener;
@@ -58,6 +59,8 @@ MUST_USE int gate_adopt(struct gate *g, enum link_role role, int fd);
 
 /* Session, CA and siblings are there. */
 bool gate_ready(const struct gate *g);
+/* Not ready, but it may well be in a moment: guests are kept waiting. */
+bool gate_starting(const struct gate *g);
 bool gate_link_lives(const struct link *l);
 /* Send, if the far end is there; false: it is not (or its queue is full). */
 bool gate_tell(struct link *l, const struct msg_type *t, const void *m);
@@ -74,6 +77,10 @@ struct conn *gate_slot(const struct gate *g, uint32_t id);
 void gate_cut(struct gate *g, struct span family);
 /* The courier is gone, and with it all that hung on it. */
 void gate_courier_lost(struct gate *g);
+/* A session has come, perhaps another: whoever may not be here goes. */
+void gate_check_peers(struct gate *g);
+/* Something that a request needs is gone. */
+void gate_be_patient(struct gate *g);
 /* Let every connection go on as far as it can. */
 void gate_resume(struct gate *g);
 /* Ask the vault for an intermediate. */

@@ -24,6 +24,10 @@
 /* Seconds for the courier to answer a CONNECT (it may have to lease). */
 #define LIMIT_CONNECT_S 30.0
 
+/* Seconds that a request waits for session, CA or siblings before it is
+ * answered with 503: a gate that was just started has them in some ms. */
+#define LIMIT_PATIENCE_S 2.0
+
 /* An attach line with its CRLF. Tokens are some 700 bytes. */
 #define LIMIT_ATTACH 4096
 /* A ClientHello with post-quantum shares is some 1.7 KiB; TLS allows more

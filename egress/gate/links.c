@@ -28,6 +28,8 @@ on_session(void *ctx, struct link *l, const void *m, int fd)
 	session_free(g->session);
 	g->session = s;
 	tokens_forget(g->tokens);
+	gate_check_peers(g);
+	gate_resume(g);
 	return 0;
 }
 
@@ -99,6 +101,7 @@ on_ca_given(void *ctx, struct link *l, const void *m, int fd)
 	leaf_cache_free(g->leaves);
 	g->leaves = leaves;
 	g->ca_next = 0;
+	gate_resume(g);
 	return 0;
 }
 
@@ -257,6 +260,7 @@ on_break(void *ctx, struct link *l, int err)
 
 	if (err != ERR_UNAVAILABLE)
 		log_fatal("sibling_misbehaves", err_text(err));
+	gate_be_patient(g);
 	if (l == g->courier)
 		gate_courier_lost(g);
 }

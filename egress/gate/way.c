@@ -59,8 +59,11 @@ connect_way(const struct head *h, struct way *out)
 		return REASON_BAD_HOST;
 	if (is_reserved(&out->host))
 		return REASON_NO_GRANT_HOST;
-	if (out->header_host.n == 0)
-		return REASON_NONE; /* HTTP/1.0: one name alone agrees */
+	/* None: HTTP/1.0 (h1_parse.h). A loopback name: Node's http.request()
+	 * says whom it connected to, which is us; it names no other host, and
+	 * nothing is decided by it. */
+	if (out->header_host.n == 0 || base_url_host(out->header_host))
+		return REASON_NONE;
 	return header_agrees(out->header_host, &out->host, out->port);
 }
 
@@ -129,7 +132,8 @@ enum reason
 way_plain(const struct head *h, const struct session *s, struct way *out)
 {
 	*out = (struct way){.kind = WAY_KIND_FORWARD};
-	(void)head_get(h, "host", &out->header_host); /* the parser saw one */
+	/* The parser saw one, but for an old CONNECT. */
+	(void)head_get(h, "host", &out->header_host);
 	if (span_is(h->method, "CONNECT"))
 		return h->upgrade ? REASON_UNSUPPORTED : connect_way(h, out);
 	if (h->target.p[0] == '/')

@@ -29,8 +29,8 @@ struct way {
 	struct span header_host; /* as it came, borrows */
 };
 
-/* On a plain connection. h has exactly one Host (h1_parse.h). REASON_NONE,
- * or why it is refused. */
+/* On a plain connection. h has one Host, or is an old CONNECT (h1_parse.h).
+ * REASON_NONE, or why it is refused. */
 enum reason
 way_plain(const struct head *h, const struct session *s, struct way *out);
 

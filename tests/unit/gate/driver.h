@@ -480,6 +480,15 @@ leave(struct guest *g)
 	turn(g->house);
 }
 
+/* As if what is missing had been missing for long. */
+static inline void
+lose_patience(struct house *h)
+{
+	turn(h);
+	h->gate->patience = 0;
+	gate_resume(h->gate);
+}
+
 static inline void
 hush(struct guest *g)
 {

@@ -236,6 +236,34 @@ names_must_agree(void **state)
 	untraced(h, "connect");
 }
 
+/* Python before 3.12. */
+static void
+connect_may_be_old(void **state)
+{
+	struct house *h = *state;
+	struct guest g;
+
+	attached(h, &g);
+	say(&g, "CONNECT api.demo.test:443 HTTP/1.0\r\n\r\n");
+	traced(h, "connect api.demo.test:443 f-one\n");
+	allow_connect(h, WAY_TUNNEL);
+	take(&g);
+	assert_string_equal(g.got, "HTTP/1.1 200 OK\r\n\r\n");
+	leave(&g);
+	/* And Node's names the proxy. */
+	forget_trace(h);
+	attached(h, &g);
+	say(&g, "CONNECT api.demo.test:443 HTTP/1.1\r\n"
+		"Host: 127.0.0.1:4711\r\n\r\n");
+	traced(h, "connect api.demo.test:443 f-one\n");
+	leave(&g);
+	come(h, &g);
+	say(&g, "CONNECT api.demo.test:443 HTTP/1.0\r\n\r\n");
+	has(&g, "407 ");
+	assert_true(g.end);
+	leave(&g);
+}
+
 static void
 base_urls(void **state)
 {
@@ -554,6 +582,9 @@ not_ready_is_503(void **state)
 
 	come(h, &g);
 	say(&g, "%s\r\n", get_absolute);
+	assert_int_equal(g.n, 0); /* for a moment it waits */
+	lose_patience(h);
+	take(&g);
 	has(&g, "503 ");
 	has(&g, "not-ready");
 	say(&g, "GET /v1/status HTTP/1.1\r\nHost: hatcheck.internal\r\n\r\n");
@@ -587,6 +618,36 @@ another_uid_is_not_heard(void **state)
 	assert_int_equal(g.n, 0);
 	assert_true(g.end);
 	leave(&g);
+}
+
+/* A request that came too early is served once all is there, and only to
+ * the session's own uid. */
+static void
+early_guests_wait(void **state)
+{
+	struct house *h = *state;
+	struct guest g;
+
+	for (int other = 1; other >= 0; other--) {
+		come(h, &g);
+		say(&g, "GET /v1/status HTTP/1.1\r\n"
+			"Host: hatcheck.internal\r\n\r\n");
+		assert_int_equal(g.n, 0);
+		link_free(h->courier);
+		link_free(h->minter);
+		link_free(h->vault);
+		h->courier = join_courier(h);
+		h->minter = join_minter(h);
+		h->vault = join(h, LINK_VAULT, vault_rules, 1);
+		say_session(h, getuid() + (uint32_t)other);
+		take(&g);
+		assert_int_equal(g.end, other);
+		if (!other)
+			has(&g, "HTTP/1.1 200 OK");
+		leave(&g);
+		gate_free(h->gate);
+		assert_int_equal(gate_new(h->loop, SESSION, -1, &h->gate), 0);
+	}
 }
 
 static void
@@ -674,6 +735,7 @@ a_lost_courier_ends_what_hung_on_it(void **state)
 	has(&waiting, "retired-connection");
 	assert_true(streaming.end);
 	hush(&waiting);
+	lose_patience(h);
 	say(&waiting, "%s\r\n", get_absolute);
 	has(&waiting, "not-ready");
 	h->courier = join_courier(h);
@@ -695,6 +757,7 @@ a_new_minter_confirms_families(void **state)
 	attached(h, &g);
 	link_free(h->minter);
 	h->minter = NULL;
+	lose_patience(h);
 	say(&g, "%s\r\n", get_absolute);
 	has(&g, "not-ready");
 	h->minter = join_minter(h);
@@ -750,6 +813,7 @@ main(void)
 	    T(bad_tokens_are_refused),
 	    T(attach_lines_are_exact),
 	    T(names_must_agree),
+	    T(connect_may_be_old),
 	    T(base_urls),
 	    T(framing_attacks_reach_nobody),
 	    T(uploads_wait_for_credit),
@@ -762,6 +826,8 @@ main(void)
 	    T(tokens_are_asked_of_the_minter),
 	    cmocka_unit_test_setup_teardown(
 		not_ready_is_503, make_house, drop_house),
+	    cmocka_unit_test_setup_teardown(
+		early_guests_wait, make_house, drop_house),
 	    T(another_uid_is_not_heard),
 	    T(a_cut_resets_its_family_alone),
 	    T(a_lost_courier_ends_what_hung_on_it),

@@ -135,6 +135,7 @@ static const char *const bad_requests[] = {
     "GET / HTTP/1.0\r\n" H "\r\n",
     "GET / HTTP/1.0\r\n\r\n",
     "CONNECT a.test:443 HTTP/1.1\r\n\r\n",
+    "CONNECT a.test:443 HTTP/1.1\r\nConnection: close\r\n\r\n",
     "CONNECT a.test:443 HTTP/1.0\r\nHost:\r\n\r\n",
     "CONNECT a.test:443 HTTP/1.0\r\n" H H "\r\n",
     "GET / HTTP/0.9\r\n" H "\r\n",
