@@ -49,7 +49,7 @@ endif
 
 lib_libs      := -lsodium -lev -lseccomp
 keys_libs     := -lcrypto -ljansson
-scope_libs    := -lpsl -ljansson -lcyaml -lyaml
+scope_libs    := -lpsl -ljansson -lyaml
 http_libs     := $(LLHTTP_LIBS) -lnghttp2 -lssl -lcrypto
 vault_libs     = $(shell $(PKG) --libs libsecret-1) -lsqlite3 $(scope_libs) \
 	$(keys_libs) $(lib_libs)
