@@ -110,7 +110,8 @@ receive_all(int fd, struct buf *b)
 static int
 take_line(struct span *in, struct span *line)
 {
-	const uint8_t *end = memmem(in->p, in->n, "\r\n", 2);
+	const uint8_t *end =
+	    in->n == 0 ? NULL : memmem(in->p, in->n, "\r\n", 2);
 
 	if (end == NULL)
 		return ERR_TRUNCATED;
@@ -136,7 +137,7 @@ take_status(struct span line, unsigned *status)
 static int
 take_field(struct span line, bool *seen, uint64_t *length)
 {
-	const uint8_t *colon = memchr(line.p, ':', line.n);
+	const uint8_t *colon = line.n == 0 ? NULL : memchr(line.p, ':', line.n);
 
 	if (colon == NULL)
 		return ERR_FORMAT;

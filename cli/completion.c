@@ -97,8 +97,7 @@ offer_each(const json_t *list, const char *key, const char *typed)
 	const json_t *j;
 	size_t i;
 
-	json_array_foreach(list, i, j)
-	{
+	json_array_foreach (list, i, j) {
 		if (key == NULL && json_is_string(j))
 			offer(typed, json_string_value(j));
 		else if (key != NULL)

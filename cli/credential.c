@@ -163,8 +163,7 @@ print_metadata(const json_t *m)
 		       when)});
 	text_table_row(t, (const char *[]){"note", cli_string(m, "note")});
 	text_table_row(t, (const char *[]){"preset", cli_string(m, "preset")});
-	json_array_foreach(json_object_get(m, "bindings"), i, binding)
-	{
+	json_array_foreach (json_object_get(m, "bindings"), i, binding) {
 		json_t *one = json_pack("{s:[O]}", "bindings", binding);
 		binding_text(one, text, sizeof(text) - sizeof(slot));
 		json_decref(one);
@@ -203,8 +202,7 @@ print_list(const json_t *list)
 
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(list, i, m)
-	{
+	json_array_foreach (list, i, m) {
 		char version[24], when[32], hosts[512];
 		(void)snprintf(version, sizeof(version), "%lld",
 		    (long long)json_integer_value(

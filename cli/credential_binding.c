@@ -136,8 +136,7 @@ override_user(json_t *metadata, const struct args *a)
 
 	if (args_value(a, "preset") == NULL || user == NULL)
 		return 0;
-	json_array_foreach(json_object_get(metadata, "bindings"), i, binding)
-	{
+	json_array_foreach (json_object_get(metadata, "bindings"), i, binding) {
 		slot = json_object_get(binding, "slot");
 		if (strcmp(cli_string(slot, "type"), "basic") == 0)
 			r |= json_object_set_new(
@@ -202,10 +201,9 @@ binding_text(const json_t *metadata, char *out, size_t size)
 	size_t i, k, at = 0;
 
 	out[0] = '\0';
-	json_array_foreach(json_object_get(metadata, "bindings"), i, binding)
-	{
-		json_array_foreach(json_object_get(binding, "hosts"), k, host)
-		{
+	json_array_foreach (json_object_get(metadata, "bindings"), i, binding) {
+		json_array_foreach (
+		    json_object_get(binding, "hosts"), k, host) {
 			int n = snprintf(out + at, size - at, "%s%s",
 			    at == 0 ? "" : " ",
 			    json_string_value(host) == NULL

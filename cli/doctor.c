@@ -162,13 +162,12 @@ check_daemon(struct cli *cli, struct finding *f)
 		return;
 	}
 	found(f, GOOD, "", "runs, version %s", cli_string(s, "version"));
-	json_array_foreach(json_object_get(s, "processes"), i, row)
-	{
+	json_array_foreach (json_object_get(s, "processes"), i, row) {
 		const char *state = cli_string(row, "state");
 		/* A session's are dead for a moment when it ends. */
 		bool dead = strcmp(state, "dead") == 0 &&
 			    cli_string(row, "session")[0] == '\0';
-		if (dead || strcmp(state, "backing off") == 0)
+		if (dead || strcmp(state, "backing-off") == 0)
 			found(f, BAD, "hatcheck logs", "%s is %s",
 			    cli_string(row, "role"), state);
 	}

@@ -79,8 +79,9 @@ say_applied(struct cli *cli, const json_t *out)
 
 	if (cli->json)
 		return cli_print_json(out);
-	json_array_foreach(json_object_get(out, "applied"), i, name)
-	    cli_note(cli, "Applied %s.", json_string_value(name));
+	json_array_foreach (json_object_get(out, "applied"), i, name) {
+		cli_note(cli, "Applied %s.", json_string_value(name));
+	}
 	cli_note(cli, "Running sessions that follow: %lld.",
 	    (long long)json_integer_value(json_object_get(out, "sessions")));
 	return CLI_OK;
@@ -115,8 +116,7 @@ join(const json_t *strings, char *out, size_t size)
 	size_t i, at = 0;
 
 	out[0] = '\0';
-	json_array_foreach(strings, i, s)
-	{
+	json_array_foreach (strings, i, s) {
 		int n = snprintf(out + at, size - at, "%s%s",
 		    at == 0 ? "" : " ", json_string_value(s));
 		if (n < 0 || (size_t)n >= size - at)
@@ -136,8 +136,7 @@ print_grants(const json_t *list)
 
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(list, i, g)
-	{
+	json_array_foreach (list, i, g) {
 		char hosts[512], rules[32];
 		join(json_object_get(g, "hosts"), hosts, sizeof(hosts));
 		(void)snprintf(rules, sizeof(rules), "%zu",
@@ -185,8 +184,7 @@ print_grant(const json_t *g)
 	printf("%s: %s%s%s\n", cli_string(g, "name"), shown,
 	    cli_string(g, "credential")[0] == '\0' ? "" : " with ",
 	    cli_string(g, "credential"));
-	json_array_foreach(json_object_get(g, "allow"), i, rule)
-	{
+	json_array_foreach (json_object_get(g, "allow"), i, rule) {
 		join(
 		    json_object_get(rule, "methods"), methods, sizeof(methods));
 		join(json_object_get(rule, "paths"), paths, sizeof(paths));
@@ -240,8 +238,7 @@ print_suggestions(struct cli *cli, const json_t *list)
 
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(list, i, s)
-	{
+	json_array_foreach (list, i, s) {
 		char count[24];
 		(void)snprintf(count, sizeof(count), "%lld",
 		    (long long)json_integer_value(json_object_get(s, "count")));

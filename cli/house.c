@@ -253,8 +253,7 @@ print_processes(const json_t *rows)
 
 	if (t == NULL)
 		return;
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		char pid[24], restarts[24];
 		(void)snprintf(pid, sizeof(pid), "%lld",
 		    (long long)json_integer_value(json_object_get(row, "pid")));

@@ -169,8 +169,7 @@ only_keys(const json_t *o, const char *const *keys, const char **odd)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)(uintptr_t)o, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)o, key, value) {
 		size_t i = 0;
 		while (keys[i] != NULL && strcmp(keys[i], key) != 0)
 			i++;
@@ -274,8 +273,7 @@ check_scopes(json_t *preset, char *why, size_t size)
 		(void)snprintf(why, size, "scopes: at least one is needed");
 		return ERR_FORMAT;
 	}
-	json_array_foreach(scopes, i, scope)
-	{
+	json_array_foreach (scopes, i, scope) {
 		if (!only_keys(scope, keys, &odd) ||
 		    cli_string(scope, "name")[0] == '\0') {
 			(void)snprintf(why, size,
@@ -418,23 +416,25 @@ preset_load(
 static int
 by_text(const void *a, const void *b)
 {
-	const json_t *const *x = a, *const *y = b;
+	const char *const *x = a, *const *y = b;
 
-	return strcmp(json_string_value(*x), json_string_value(*y));
+	return strcmp(*x, *y);
 }
 
+/* Takes the reference. */
 static json_t *
 sorted(json_t *list)
 {
 	size_t n = json_array_size(list);
-	json_t **all = calloc(n + 1, sizeof(*all)), *out = json_array();
+	const char **all = calloc(n + 1, sizeof(*all));
+	json_t *out = json_array();
 
 	for (size_t i = 0; all != NULL && i < n; i++)
-		all[i] = json_array_get(list, i);
+		all[i] = json_string_value(json_array_get(list, i));
 	if (all != NULL && n > 0)
 		qsort(all, n, sizeof(*all), by_text);
 	for (size_t i = 0; all != NULL && i < n; i++)
-		(void)json_array_append(out, all[i]);
+		(void)json_array_append_new(out, json_string(all[i]));
 	free(all);
 	json_decref(list);
 	return out;
@@ -480,8 +480,7 @@ find_credential(struct cli *cli, const char *preset, char *out, size_t size,
 	if (vault_call(cli, "credential.list", "list credentials", NULL, NULL,
 		&list, e) != 0)
 		return e->code;
-	json_array_foreach(list, i, m)
-	{
+	json_array_foreach (list, i, m) {
 		if (strcmp(cli_string(m, "preset"), preset) == 0 && n++ == 0)
 			(void)snprintf(out, size, "%s", cli_string(m, "name"));
 	}
@@ -507,8 +506,7 @@ scope_grants(const json_t *preset, const char *scope)
 	json_t *all = json_array(), *s;
 	size_t i;
 
-	json_array_foreach(json_object_get(preset, "scopes"), i, s)
-	{
+	json_array_foreach (json_object_get(preset, "scopes"), i, s) {
 		bool wanted = scope == NULL
 				  ? json_is_true(json_object_get(s, "default"))
 				  : strcmp(cli_string(s, "name"), scope) == 0;
@@ -525,8 +523,7 @@ needs_credential(const json_t *grants)
 	const json_t *g;
 	size_t i;
 
-	json_array_foreach(grants, i, g)
-	{
+	json_array_foreach (grants, i, g) {
 		if (json_object_get(g, "credential") != NULL)
 			return true;
 	}
@@ -541,8 +538,7 @@ fill_credential(json_t *grants, const char *credential)
 	size_t i;
 	int r = 0;
 
-	json_array_foreach(grants, i, g)
-	{
+	json_array_foreach (grants, i, g) {
 		if (json_object_get(g, "credential") != NULL)
 			r |= json_object_set_new(
 			    g, "credential", json_string(credential));

@@ -20,8 +20,7 @@ load_all(struct cli *cli, json_t *all, struct cli_error *e)
 
 	if (preset_names(cli, &names, e) != 0)
 		return e->code;
-	json_array_foreach(names, i, name)
-	{
+	json_array_foreach (names, i, name) {
 		if (preset_load(cli, json_string_value(name), &one, e) != 0)
 			break;
 		(void)json_array_append_new(all, one);
@@ -41,11 +40,9 @@ print_all(const json_t *all)
 
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(all, i, p)
-	{
+	json_array_foreach (all, i, p) {
 		char scopes[256] = "", hosts[512];
-		json_array_foreach(json_object_get(p, "scopes"), k, s)
-		{
+		json_array_foreach (json_object_get(p, "scopes"), k, s) {
 			size_t n = strlen(scopes);
 			(void)snprintf(scopes + n, sizeof(scopes) - n, "%s%s%s",
 			    n == 0 ? "" : " ", cli_string(s, "name"),
@@ -91,8 +88,7 @@ strings_line(const json_t *list, char *out, size_t size)
 	size_t i, at = 0;
 
 	out[0] = '\0';
-	json_array_foreach(list, i, s)
-	{
+	json_array_foreach (list, i, s) {
 		int n = snprintf(out + at, size - at, "%s%s",
 		    at == 0 ? "" : ",", json_string_value(s));
 		if (n < 0 || (size_t)n >= size - at)
@@ -107,18 +103,19 @@ rule_rows(struct text_table *t, const json_t *scope)
 	const json_t *g, *rule, *path;
 	size_t i, k, m;
 
-	json_array_foreach(json_object_get(scope, "grants"), i, g)
-	{
+	json_array_foreach (json_object_get(scope, "grants"), i, g) {
 		char hosts[256], methods[128];
 		strings_line(json_object_get(g, "hosts"), hosts, sizeof(hosts));
-		json_array_foreach(json_object_get(g, "allow"), k, rule)
-		{
+		json_array_foreach (json_object_get(g, "allow"), k, rule) {
 			strings_line(json_object_get(rule, "methods"), methods,
 			    sizeof(methods));
-			json_array_foreach(json_object_get(rule, "paths"), m,
-			    path) text_table_row(t,
-			    (const char *[]){cli_string(scope, "name"), methods,
-				hosts, json_string_value(path)});
+			json_array_foreach (
+			    json_object_get(rule, "paths"), m, path) {
+				text_table_row(t,
+				    (const char *[]){cli_string(scope, "name"),
+					methods, hosts,
+					json_string_value(path)});
+			}
 		}
 	}
 }
@@ -139,8 +136,7 @@ print_one(const json_t *p)
 	    env, sizeof(env));
 	printf("%s: %s; variables: %s\n", cli_string(p, "preset"),
 	    cli_string(p, "title"), env[0] == '\0' ? "none" : env);
-	json_array_foreach(json_object_get(p, "scopes"), i, s)
-	{
+	json_array_foreach (json_object_get(p, "scopes"), i, s) {
 		printf("  %s%s: %s\n", cli_string(s, "name"),
 		    json_is_true(json_object_get(s, "default")) ? " (default)"
 								: "",

@@ -88,10 +88,8 @@ upstream_of(struct cli *cli, const char *host)
 
 	if (admin_call(cli, "grant.list", NULL, &out, &e) != 0)
 		return NULL;
-	json_array_foreach(json_object_get(out, "grants"), i, g)
-	{
-		json_array_foreach(json_object_get(g, "hosts"), k, h)
-		{
+	json_array_foreach (json_object_get(out, "grants"), i, g) {
+		json_array_foreach (json_object_get(g, "hosts"), k, h) {
 			const char *s = json_string_value(h);
 			if (s != NULL && strncmp(s, host, n) == 0 &&
 			    (s[n] == '\0' || strcmp(s + n, ":443") == 0))

@@ -58,8 +58,7 @@ grant_names(const json_t *session, char *out, size_t size)
 	size_t i, at = 0;
 
 	out[0] = '\0';
-	json_array_foreach(json_object_get(session, "grants"), i, g)
-	{
+	json_array_foreach (json_object_get(session, "grants"), i, g) {
 		int n = snprintf(out + at, size - at, "%s%s",
 		    at == 0 ? "" : " ", cli_string(g, "name"));
 		if (n < 0 || (size_t)n >= size - at)
@@ -80,8 +79,7 @@ print_sessions(struct cli *cli, const json_t *out)
 	(void)cli;
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(json_object_get(out, "sessions"), i, s)
-	{
+	json_array_foreach (json_object_get(out, "sessions"), i, s) {
 		char when[32], grants[256];
 		grant_names(s, grants, sizeof(grants));
 		text_table_row(
@@ -165,8 +163,7 @@ print_tokens(struct cli *cli, const json_t *out)
 	(void)cli;
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach(json_object_get(out, "tokens"), i, k)
-	{
+	json_array_foreach (json_object_get(out, "tokens"), i, k) {
 		char issued[32], expires[32];
 		text_table_row(
 		    t, (const char *[]){cli_string(k, "family"),
@@ -199,9 +196,12 @@ token_word(const char *word, char **out, struct cli_error *e)
 	if (strcmp(word, "-") == 0 &&
 	    secret_read_fd(STDIN_FILENO, true, &k, e) != 0)
 		return e->code;
-	*out = k == NULL ? strdup(word) : span_dup(keep_reveal(k));
+	char *text = k == NULL ? strdup(word) : span_dup(keep_reveal(k));
 	keep_free(k);
-	return *out == NULL ? cli_error_from(e, ERR_FORMAT, "token", NULL) : 0;
+	if (text == NULL)
+		return cli_error_from(e, ERR_FORMAT, "token", NULL);
+	*out = text;
+	return 0;
 }
 
 static int
@@ -211,8 +211,7 @@ print_inspection(struct cli *cli, const json_t *out)
 	json_t *value;
 
 	(void)cli;
-	json_object_foreach((json_t *)(uintptr_t)out, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)out, key, value) {
 		char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 		printf("%-24s %s\n", key, text == NULL ? "?" : text);
 		free(text);
@@ -226,7 +225,7 @@ token_inspect_run(struct cli *cli, const struct args *a)
 	struct cli_error e = {0};
 	char *token = NULL;
 
-	if (token_word(a->words[0], &token, &e) != 0)
+	if (token_word(a->words[0], &token, &e) != 0 || token == NULL)
 		return cli_report(cli, &e);
 	int r = call_and_print(cli, "token.inspect",
 	    json_pack(
@@ -331,8 +330,7 @@ explain_all(
 
 	if (admin_call(cli, "session.list", NULL, &out, e) != 0)
 		return e->code;
-	json_array_foreach(json_object_get(out, "sessions"), i, s)
-	{
+	json_array_foreach (json_object_get(out, "sessions"), i, s) {
 		if (strcmp(cli_string(s, "state"), "active") == 0 &&
 		    explain_one(cli, cli_string(s, "id"), a, list, e) != 0)
 			break;
@@ -386,8 +384,7 @@ explain_run(struct cli *cli, const struct args *a)
 		json_decref(list);
 		return cli_report(cli, &e);
 	}
-	json_array_foreach(list, i, x)
-	{
+	json_array_foreach (list, i, x) {
 		allowed |= json_is_true(json_object_get(x, "allowed"));
 		if (!cli->json)
 			print_explanation(x);

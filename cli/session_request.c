@@ -45,7 +45,7 @@ add_details(
     struct cli *cli, const struct args *a, json_t *details, struct cli_error *e)
 {
 	const char *credential = args_value(a, "credential"), *word;
-	json_t *more;
+	json_t *more = NULL;
 
 	for (size_t i = 0; (word = args_nth(a, "preset", i)) != NULL; i++) {
 		if (preset_grants(cli, word, credential, &more, e) != 0)

@@ -90,7 +90,7 @@ text_escape(struct span s, bool lines, char *out, size_t size)
 
 struct text_table {
 	size_t columns, rows;
-	char **cells; /* rows x columns, escaped */
+	char (*cells)[CELL_MAX]; /* rows x columns, escaped */
 	size_t widths[COLUMNS_MAX];
 	bool failed;
 };
@@ -123,8 +123,6 @@ text_table_free(struct text_table *t)
 {
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < t->rows * t->columns; i++)
-		free(t->cells[i]);
 	free(t->cells);
 	free(t);
 }
@@ -132,8 +130,7 @@ text_table_free(struct text_table *t)
 void
 text_table_row(struct text_table *t, const char *const *cells)
 {
-	char shown[CELL_MAX];
-	char **grown;
+	char(*grown)[CELL_MAX];
 
 	if (t->failed)
 		return;
@@ -144,14 +141,12 @@ text_table_row(struct text_table *t, const char *const *cells)
 		return;
 	}
 	t->cells = grown;
+	grown += t->rows * t->columns;
 	for (size_t i = 0; i < t->columns; i++) {
 		const char *cell =
 		    cells[i] == NULL || cells[i][0] == '\0' ? "-" : cells[i];
-		text_escape(span_str(cell), false, shown, sizeof(shown));
-		char *copy = strdup(shown);
-		t->cells[t->rows * t->columns + i] = copy;
-		t->failed |= copy == NULL;
-		size_t w = width_of(shown);
+		text_escape(span_str(cell), false, grown[i], CELL_MAX);
+		size_t w = width_of(grown[i]);
 		t->widths[i] = w > t->widths[i] ? w : t->widths[i];
 	}
 	t->rows++;
