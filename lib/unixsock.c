@@ -4,6 +4,8 @@
  * with a slash and anything in the way that is not a dead socket. */
 #include "lib/unixsock.h"
 
+#include "lib/span.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -16,6 +18,10 @@
 #include <unistd.h>
 
 #define BACKLOG 128
+#define GROUPS_MAX 256 /* a peer with more is no member of any */
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
 
 /* sun_path is short; the way through /proc never is. */
 static int
@@ -152,5 +158,46 @@ unixsock_peer(int fd, uid_t *uid, pid_t *pid)
 		*uid = c.uid;
 	if (pid != NULL)
 		*pid = c.pid;
+	return 0;
+}
+
+static bool
+in_group(int fd, gid_t group)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t n = sizeof(groups);
+	struct ucred c;
+	socklen_t cn = sizeof(c);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &cn) != 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) != 0)
+		return false;
+	for (size_t i = 0; i < n / sizeof(groups[0]); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return c.gid == group;
+}
+
+bool
+unixsock_peer_admin(int fd, gid_t group)
+{
+	uid_t uid;
+
+	if (unixsock_peer(fd, &uid, NULL) != 0)
+		return false; /* nor is the rest of what we ask true then */
+	return uid == 0 || uid == geteuid() ||
+	       (group != UNIXSOCK_NO_GROUP && in_group(fd, group));
+}
+
+int
+unixsock_group_parse(const char *text, gid_t *out)
+{
+	uint64_t v;
+	int r = span_u64(span_str(text), UNIXSOCK_NO_GROUP - 1, &v);
+
+	if (r != 0 || v == 0)
+		return r != 0 ? r : ERR_DENIED;
+	*out = (gid_t)v;
 	return 0;
 }

@@ -8,12 +8,12 @@
 
 #include "lib/err.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Bind and listen on dirfd/name with mode, replacing a dead socket file.
  * Close-on-exec, non-blocking. */
-MUST_USE int unixsock_listen(
-    int dirfd, const char *name, mode_t mode, int *fd);
+MUST_USE int unixsock_listen(int dirfd, const char *name, mode_t mode, int *fd);
 /* Connect, blocking; the result blocks. ERR_NOT_FOUND no file, ERR_DENIED,
  * ERR_UNAVAILABLE nobody listens. */
 MUST_USE int unixsock_connect(const char *path, int *fd);
@@ -21,5 +21,12 @@ MUST_USE int unixsock_connect(const char *path, int *fd);
  * AF_UNIX first:
  * SO_PEERCRED "succeeds" on vsock with uid -1. */
 MUST_USE int unixsock_peer(int fd, uid_t *uid, pid_t *pid);
+
+/* Whether the peer may administer: uid 0, our own uid, or when it connected
+ * a member (primary or supplementary) of group; UNIXSOCK_NO_GROUP: none. */
+#define UNIXSOCK_NO_GROUP ((gid_t)-1)
+bool unixsock_peer_admin(int fd, gid_t group);
+/* A group id as --admin-gid gives it: decimal, neither 0 nor NO_GROUP. */
+MUST_USE int unixsock_group_parse(const char *text, gid_t *out);
 
 #endif

@@ -20,6 +20,7 @@
 struct admin {
 	struct ev_loop *loop;
 	int listen_fd;
+	gid_t group; /* whose members may call too */
 	struct MHD_Daemon *mhd;
 	ev_io accept, epoll;
 	ev_timer timer;
@@ -92,13 +93,9 @@ on_turn(struct ev_loop *loop, struct ev_prepare *w, int events)
 }
 
 bool
-admin_peer_ok(int fd)
+admin_peer_ok(int fd, gid_t group)
 {
-	uid_t uid;
-	pid_t pid;
-
-	return unixsock_peer(fd, &uid, &pid) == 0 &&
-	       (uid == 0 || uid == geteuid());
+	return unixsock_peer_admin(fd, group);
 }
 
 static void
@@ -112,7 +109,7 @@ on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 	(void)events;
 	if (fd < 0)
 		return;
-	if (a->connections >= ADMIN_CONNECTIONS || !admin_peer_ok(fd)) {
+	if (a->connections >= ADMIN_CONNECTIONS || !admin_peer_ok(fd, a->group)) {
 		log_event(LOG_WARN, "admin_refused",
 		    LOG_INT("connections", a->connections));
 		close(fd);
@@ -492,7 +489,7 @@ start_watchers(struct admin *a, int epoll_fd)
 }
 
 int
-admin_new(struct ev_loop *loop, int fd, const struct admin_route *routes,
+admin_new(struct ev_loop *loop, int fd, gid_t group, const struct admin_route *routes,
     size_t n, void *ctx, struct admin **out)
 {
 	struct admin *a = calloc(1, sizeof(*a));
@@ -504,6 +501,7 @@ admin_new(struct ev_loop *loop, int fd, const struct admin_route *routes,
 	}
 	*a = (struct admin){.loop = loop,
 	    .listen_fd = fd,
+	    .group = group,
 	    .routes = routes,
 	    .n_routes = n,
 	    .ctx = ctx};

@@ -35,8 +35,9 @@ struct admin_route {
 	admin_handler *handler;
 };
 
-/* fd: the listening socket, taken over. routes outlive the server. */
-MUST_USE int admin_new(struct ev_loop *loop, int fd,
+/* fd: the listening socket, taken over. group: whose members may call too
+ * (or UNIXSOCK_NO_GROUP). routes outlive the server. */
+MUST_USE int admin_new(struct ev_loop *loop, int fd, gid_t group,
     const struct admin_route *routes, size_t n, void *ctx, struct admin **out);
 /* Flushes nothing: for exit. */
 void admin_free(struct admin *a);
@@ -51,6 +52,6 @@ void admin_problem(struct admin_call *call, unsigned status, const char *title,
     __attribute__((format(printf, 5, 6)));
 
 /* For tests: may this peer call? */
-bool admin_peer_ok(int fd);
+bool admin_peer_ok(int fd, gid_t group);
 
 #endif

@@ -4,6 +4,7 @@
 #include "lib/jail.h"
 #include "lib/log.h"
 #include "lib/safefile.h"
+#include "lib/unixsock.h"
 #include "minter/api.h"
 #include "minter/change.h"
 #include "minter/finish.h"
@@ -26,6 +27,7 @@
 
 struct words {
 	const char *state, *audit;
+	gid_t group;
 };
 
 static struct words
@@ -34,9 +36,10 @@ read_words(int argc, char **argv)
 	static const struct option options[] = {
 	    {"state", required_argument, NULL, 's'},
 	    {"audit", required_argument, NULL, 'a'},
+	    {"admin-gid", required_argument, NULL, 'g'},
 	    {0},
 	};
-	struct words w = {0};
+	struct words w = {.group = UNIXSOCK_NO_GROUP};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -44,7 +47,7 @@ read_words(int argc, char **argv)
 			w.state = optarg;
 		else if (c == 'a')
 			w.audit = optarg;
-		else
+		else if (c != 'g' || unixsock_group_parse(optarg, &w.group) != 0)
 			log_fatal("usage", "--state DIR --audit DIR");
 	}
 	if (w.state == NULL || w.audit == NULL || optind != argc)
@@ -279,7 +282,7 @@ main(int argc, char **argv)
 	m.rpcs = rpcs_new();
 	if (m.loop == NULL || m.rpcs == NULL ||
 	    admin_new(
-		m.loop, LISTEN_FD, api_routes, api_n_routes, &m, &m.admin) != 0)
+		m.loop, LISTEN_FD, w.group, api_routes, api_n_routes, &m, &m.admin) != 0)
 		log_fatal("start", "the loop or the admin API cannot be made");
 	enter_jail(&w);
 	restore(&m);

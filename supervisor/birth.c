@@ -4,6 +4,8 @@
  * the word out. */
 #include "supervisor/birth.h"
 
+#include "lib/unixsock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -79,6 +81,18 @@ add_bus(struct birth *b)
 	add_env(b, "DBUS_SESSION_BUS_ADDRESS", usual);
 }
 
+/* Members of the group may call: the kernel tells the child who calls. */
+static void
+add_group(const struct process *p, struct birth *b)
+{
+	if (p->daemon->home.admin_gid == UNIXSOCK_NO_GROUP)
+		return;
+	(void)snprintf(b->gid, sizeof(b->gid), "%u",
+	    (unsigned)p->daemon->home.admin_gid); /* fits */
+	add_word(b, "--admin-gid");
+	add_word(b, b->gid);
+}
+
 static void
 fill_vault(const struct process *p, struct birth *b)
 {
@@ -88,6 +102,7 @@ fill_vault(const struct process *p, struct birth *b)
 	add_word(b, p->daemon->home.paths.config);
 	add_word(b, "--state");
 	add_word(b, p->daemon->home.vault_state);
+	add_group(p, b);
 	if (credentials != NULL && credentials[0] == '/')
 		add_env(b, "CREDENTIALS_DIRECTORY", credentials);
 	add_bus(b);
@@ -100,6 +115,7 @@ fill_minter(const struct process *p, struct birth *b)
 	add_word(b, p->daemon->home.minter_state);
 	add_word(b, "--audit");
 	add_word(b, p->daemon->home.audit);
+	add_group(p, b);
 }
 
 static void

@@ -221,6 +221,7 @@ home_open(const char *given, const struct role_ids *ids, struct home *out,
 	    .audit_dir = -1,
 	    .vault_socket = -1,
 	    .admin_socket = -1,
+	    .admin_gid = UNIXSOCK_NO_GROUP,
 	    .pid_file = -1};
 	int r = paths_find(given, &h.paths);
 
@@ -236,8 +237,7 @@ home_open(const char *given, const struct role_ids *ids, struct home *out,
 }
 
 int
-home_admin_group(
-    const struct home *h, const char *group, char *why, size_t size)
+home_admin_group(struct home *h, const char *group, char *why, size_t size)
 {
 	static const char *const names[] = {"vault.sock", "admin.sock"};
 	mode_t mode = group[0] == '\0' ? 0600 : 0660;
@@ -249,7 +249,10 @@ home_admin_group(
 			return say(why, size, ERR_NOT_FOUND, group,
 			    "there is no such group; next: groupadd it, or "
 			    "remove admin_group");
-		gid = g->gr_gid;
+		gid = h->admin_gid = g->gr_gid;
+		if (gid == 0)
+			return say(why, size, ERR_DENIED, group,
+			    "is root's own group; next: name another");
 	}
 	for (int i = 0; i < 2; i++) {
 		if (fchownat(h->run_dir, names[i], (uid_t)-1, gid,

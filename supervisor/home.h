@@ -22,6 +22,7 @@ struct home {
 	int sessions_dir;		/* run/s/ */
 	int audit_dir;			/* log/audit/ */
 	int vault_socket, admin_socket; /* listening */
+	gid_t admin_gid;		/* or UNIXSOCK_NO_GROUP */
 	int pid_file;			/* locked as long as we live */
 };
 
@@ -30,9 +31,10 @@ struct home {
 MUST_USE int home_open(const char *given, const struct role_ids *ids,
     struct home *out, char *why, size_t size);
 
-/* Let the group use both sockets (0660), or nobody else ("": 0600). */
-MUST_USE int home_admin_group(
-    const struct home *h, const char *group, char *why, size_t size);
+/* Let the group use both sockets (0660), or nobody else ("": 0600). The
+ * group must not be root's. */
+MUST_USE int
+home_admin_group(struct home *h, const char *group, char *why, size_t size);
 
 /* As root: what the administrator wrote for the vault (config/vault.json,
  * config/vault.key) becomes the vault's own, so that it can read it. */

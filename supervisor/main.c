@@ -13,6 +13,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -179,8 +180,12 @@ daemon_reload(struct daemon *d)
 	char why[512] = "";
 	int r = config_load(d->home.config_file, &c, why, sizeof(why));
 
-	if (r == 0)
-		r = home_admin_group(&d->home, c.admin_group, why, sizeof(why));
+	if (r == 0 && strcmp(c.admin_group, d->config.admin_group) != 0) {
+		snprintf(why, sizeof(why),
+		    "admin_group changes at a start only; next: hatcheck "
+		    "stop, then start");
+		r = ERR_DENIED;
+	}
 	if (r != 0) {
 		log_event(LOG_ERROR, "configuration_refused",
 		    LOG_STR("file", d->home.config_file), LOG_STR("why", why));

@@ -5,12 +5,15 @@
  * What each program is called with (argv), and born with (spawn.h):
  *
  *	hatcheck-vault   --config DIR --state DIR   LISTEN_FD vault.sock
+ *			 [--admin-gid N]
  *	hatcheck-minter  --state DIR --audit DIR    LISTEN_FD admin.sock
+ *			 [--admin-gid N]
  *	hatcheck-dialer
  *	hatcheck-gate    --session ID               LISTEN_FD its channel
  *	hatcheck-courier --session ID               AUDIT_FD its chain
  *
- * DIR is absolute: config/, state/vault, state/minter, log/audit. The
+ * DIR is absolute: config/, state/vault, state/minter, log/audit. N is the
+ * group whose members may use the two sockets (hatcheckd.yaml). The
  * environment is LANG=C.UTF-8 and TZ=UTC0 and nothing else; the vault alone
  * also gets DBUS_SESSION_BUS_ADDRESS (when it names a unix socket) and
  * CREDENTIALS_DIRECTORY (of systemd). Those two come from hatcheckd's own

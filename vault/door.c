@@ -31,6 +31,7 @@ struct caller {
 struct door {
 	struct service *s;
 	struct ev_io accept;
+	gid_t group; /* whose members may call, or UNIXSOCK_NO_GROUP */
 	struct caller *callers;
 	size_t n;
 	uint64_t serial;
@@ -272,14 +273,14 @@ admit(struct door *d, int fd)
 }
 
 static bool
-welcome(int fd)
+welcome(int fd, gid_t group)
 {
 	uid_t uid = (uid_t)-1;
 	pid_t pid = 0;
 
-	if (unixsock_peer(fd, &uid, &pid) == 0 &&
-	    (uid == geteuid() || uid == 0))
+	if (unixsock_peer_admin(fd, group))
 		return true;
+	(void)!unixsock_peer(fd, &uid, &pid); /* for the log only */
 	log_event(LOG_WARN, "vault_caller_refused",
 	    LOG_INT("uid", (int64_t)uid), LOG_INT("pid", pid));
 	return false;
@@ -295,7 +296,7 @@ on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 	fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	if (!welcome(fd)) {
+	if (!welcome(fd, d->group)) {
 		close(fd);
 		return;
 	}
@@ -306,13 +307,14 @@ on_accept(struct ev_loop *loop, struct ev_io *w, int events)
 }
 
 int
-door_new(struct service *s, int listen_fd, struct door **out)
+door_new(struct service *s, int listen_fd, gid_t group, struct door **out)
 {
 	struct door *d = calloc(1, sizeof(*d));
 
 	if (d == NULL)
 		return ERR_NOMEM;
 	d->s = s;
+	d->group = group;
 	ev_io_init(&d->accept, on_accept, listen_fd, EV_READ);
 	d->accept.data = d;
 	ev_io_start(s->loop, &d->accept);

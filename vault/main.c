@@ -5,6 +5,7 @@
 #include "lib/jail.h"
 #include "lib/log.h"
 #include "messages/control.h"
+#include "lib/unixsock.h"
 #include "vault/keysource.h"
 #include "vault/service.h"
 
@@ -18,18 +19,21 @@
 static void
 usage(void)
 {
-	fputs("usage: hatcheck-vault --config DIR --state DIR\n"
+	fputs("usage: hatcheck-vault --config DIR --state DIR "
+	      "[--admin-gid N]\n"
 	      "Started by hatcheckd; see hatcheck-vault(8).\n",
 	    stderr);
 	exit(2);
 }
 
 static void
-parse(int argc, char **argv, const char **config, const char **state)
+parse(int argc, char **argv, const char **config, const char **state,
+    gid_t *group)
 {
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, 'c'},
 	    {"state", required_argument, NULL, 's'},
+	    {"admin-gid", required_argument, NULL, 'g'},
 	    {0},
 	};
 	int c;
@@ -39,7 +43,7 @@ parse(int argc, char **argv, const char **config, const char **state)
 			*config = optarg;
 		else if (c == 's')
 			*state = optarg;
-		else
+		else if (c != 'g' || unixsock_group_parse(optarg, group) != 0)
 			usage();
 	}
 	if (*config == NULL || *state == NULL || optind != argc)
@@ -115,7 +119,9 @@ listening(int fd)
 int
 main(int argc, char **argv)
 {
-	struct service_fds fds = {.control = CONTROL_FD, .listen = -1};
+	struct service_fds fds = {.control = CONTROL_FD,
+	    .listen = -1,
+	    .group = UNIXSOCK_NO_GROUP};
 	const char *config = NULL, *state = NULL;
 	struct service *service = NULL;
 	struct house *house = NULL;
@@ -123,8 +129,8 @@ main(int argc, char **argv)
 
 	jail_begin("vault", LISTEN_FD);
 	log_open("vault");
-	parse(argc, argv, &config, &state);
-	if (sodium_init() < 0 || (loop = ev_loop_new(EVFLAG_AUTO)) == NULL)
+	parse(argc, argv, &config, &state, &fds.group);
+	if (sodium_init() < 0 || (loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL)) == NULL)
 		log_fatal("vault_start", "libraries do not start");
 	wall_in(config, state);
 	if (listening(LISTEN_FD))

@@ -414,7 +414,7 @@ service_new(struct ev_loop *loop, struct house *h,
 	    (r = transfer_new(&s->transfer)) != 0 ||
 	    (r = worker_new(loop, h, on_state, s, &s->worker)) != 0 ||
 	    (fds->listen >= 0 &&
-		(r = door_new(s, fds->listen, &s->door)) != 0)) {
+		(r = door_new(s, fds->listen, fds->group, &s->door)) != 0)) {
 		service_free(s);
 		return r;
 	}

@@ -19,6 +19,7 @@ struct service;
 struct service_fds {
 	int control; /* taken; link to the supervisor */
 	int listen;  /* borrowed; vault.sock, or -1 */
+	gid_t group; /* whose members may call, or UNIXSOCK_NO_GROUP */
 };
 
 /* on_end: the supervisor said stop or is gone, or a migration wants new

@@ -6,6 +6,7 @@
 #include "lib/unixsock.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <sodium.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -210,6 +212,46 @@ sockets(void **state)
 }
 
 static void
+administrators(void **state)
+{
+	static const char *const bad[] = {
+	    "", "0", "-1", "+5", "05", "5 ", "x", "4294967295", "4294967296"};
+	gid_t g = 77;
+	int pair[2], status;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(unixsock_group_parse(bad[i], &g), 0);
+	assert_int_equal(g, 77);
+	assert_int_equal(unixsock_group_parse("4294967294", &g), 0);
+	assert_int_equal(g, 4294967294U);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_true(unixsock_peer_admin(pair[0], UNIXSOCK_NO_GROUP));
+	close(pair[0]);
+	close(pair[1]);
+	assert_false(unixsock_peer_admin(0, UNIXSOCK_NO_GROUP)); /* none */
+	if (geteuid() != 0)
+		return;
+	pid_t pid = fork(); /* a peer of another uid, with one group more */
+	if (pid == 0) {
+		gid_t more = 4321;
+		if (setgroups(1, &more) != 0 || setegid(1234) != 0 ||
+		    seteuid(1234) != 0 ||
+		    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0 ||
+		    seteuid(0) != 0 || setegid(0) != 0 || seteuid(999) != 0)
+			_exit(1);
+		_exit(!unixsock_peer_admin(pair[0], UNIXSOCK_NO_GROUP) &&
+			      !unixsock_peer_admin(pair[0], 4322) &&
+			      unixsock_peer_admin(pair[0], 4321) &&
+			      unixsock_peer_admin(pair[0], 1234)
+			  ? 0
+			  : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void
 paths(void **state)
 {
 	char want[128], was[512];
@@ -272,6 +314,7 @@ main(void)
 	    cmocka_unit_test(files),
 	    cmocka_unit_test(writing),
 	    cmocka_unit_test(sockets),
+	    cmocka_unit_test(administrators),
 	    cmocka_unit_test(paths),
 	};
 
