@@ -8,6 +8,7 @@
 Messages are (id, name, fields); a field is 1, 2, 4 or 8 (bytes of a
 number) or "s". They mirror messages/*.c.
 """
+import fcntl
 import os
 import signal
 import socket
@@ -142,12 +143,14 @@ class Link:
 
 
 class Program:
-    def __init__(self, program, role, arguments=(), fds=None, limit=None):
+    def __init__(self, program, role, arguments=(), fds=None, limit=None,
+                 wrap=()):
         mine, theirs = socket.socketpair()
         self.role = role
         give = {3: theirs.fileno(), **(fds or {})}
         # Out of the way of the numbers that they are to have.
-        high = {to: os.dup2(fd, 100 + to) for to, fd in give.items()}
+        high = {to: fcntl.fcntl(fd, fcntl.F_DUPFD, 512)
+                for to, fd in give.items()}
 
         def child():
             for to, fd in high.items():
@@ -158,7 +161,7 @@ class Program:
         self.err_path = f"/tmp/hck-{os.getpid()}-{program}.err"
         self.err = open(self.err_path, "w+b")
         self.process = subprocess.Popen(
-            [OUT / "bin" / program, *arguments], stderr=self.err,
+            [*wrap, OUT / "bin" / program, *arguments], stderr=self.err,
             stdin=subprocess.DEVNULL, preexec_fn=child, close_fds=True,
             pass_fds=(*give.keys(), *high.values()))
         for fd in high.values():

@@ -122,6 +122,8 @@ class House:
         conn = self.id()
         self.gate.send("connect", conn, family, host, port)
         kind, v, _ = self.gate.receive()
+        while kind == "window":  # of an exchange that is over
+            kind, v, _ = self.gate.receive()
         assert v[0] == conn
         return conn, v[1] if kind == "connect_done" else REASONS[v[1]]
 
@@ -175,6 +177,9 @@ class House:
 
     def close(self):
         self.p.kill()
+        for link in (self.gate, self.minter, self.vault, self.dialer,
+                     self.p.control):
+            link.sock.close()
         if os.path.exists(self.audit_path):
             os.unlink(self.audit_path)
 
