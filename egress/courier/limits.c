@@ -7,12 +7,15 @@
 
 #include <stdlib.h>
 
+/* Beyond this a rate is no limit; and products stay in 64 bits. */
+#define RATE_MAX (1000 * 1000)
+
 struct usage {
 	struct usage *next;
 	char grant[GRANT_NAME_MAX];
 	struct grant_limits max;
 	uint64_t requests, up, down, concurrent;
-	/* The bucket of the rate limit: thousandths of a request. */
+	/* The bucket of the rate limit: a request is rate_ms tokens. */
 	uint64_t tokens, filled_ms;
 	bool changed, filled;
 };
@@ -106,23 +109,25 @@ limits_seed(struct limits *l, struct span used)
 	return r;
 }
 
-/* rate requests per rate_ms, saved up to one such period. */
+/* rate requests per rate_ms, saved up to one such period. A request costs
+ * rate_ms tokens and each ms brings rate of them: no fraction is lost. */
 static bool
 take_token(struct usage *u, uint64_t now_ms)
 {
-	uint64_t full = u->max.rate * 1000;
+	uint64_t rate = u->max.rate < RATE_MAX ? u->max.rate : RATE_MAX;
+	uint64_t full = rate * u->max.rate_ms;
 	uint64_t passed = now_ms - u->filled_ms;
 
 	if (!u->filled || passed >= u->max.rate_ms)
 		u->tokens = full;
 	else
-		u->tokens += full * passed / u->max.rate_ms;
+		u->tokens += rate * passed;
 	u->tokens = u->tokens > full ? full : u->tokens;
 	u->filled = true;
 	u->filled_ms = now_ms;
-	if (u->tokens < 1000)
+	if (u->tokens < u->max.rate_ms)
 		return false;
-	u->tokens -= 1000;
+	u->tokens -= u->max.rate_ms;
 	return true;
 }
 
@@ -159,7 +164,7 @@ limits_enter(struct limits *l, const struct grant *g, uint64_t now_ms,
 	if (u == NULL)
 		return REASON_INTERNAL;
 	u->max = g->limits;
-	if (u->max.rate_ms == 0)
+	if (u->max.rate_ms == 0 || u->max.rate_ms > INT64_MAX / RATE_MAX)
 		u->max.rate_ms = 1000;
 	enum reason why = check(u, now_ms, retry_after);
 	if (why != REASON_NONE)

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/* Requirements 3 and 9: every carrier is found, taken out of the query,
+ * and whatever attach.c can fill is one. */
+#include "egress/courier/attach.h"
+#include "egress/courier/carriers.h"
+#include "messages/traffic.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static const char *
+resolve(void *ctx, struct span value)
+{
+	(void)ctx;
+	return span_is(value, "TICKET")		? "demo"
+	       : span_is(value, "OTHER-TICKET") ? "other"
+						: NULL;
+}
+
+struct row {
+	const char *name, *value; /* a header */
+	const char *target;
+	enum carried carried;
+	const char *clean;
+};
+
+static const struct row rows[] = {
+    {"accept", "x", "/a", CARRIED_NOTHING, "/a"},
+    {"authorization", "", "/a", CARRIED_NOTHING, "/a"},
+    {"authorization", "Bearer TICKET", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "bearer  TICKET", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "TICKET", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "token TICKET", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "Basic eDpUSUNLRVQ=", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "Basic VElDS0VUOng=", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"authorization", "Basic Og==", "/a", CARRIED_NOTHING, "/a"},
+    {"authorization", "Basic TICKET", "/a", CARRIED_FOREIGN, "/a"},
+    {"authorization", "Basic eDp4", "/a", CARRIED_FOREIGN, "/a"},
+    {"authorization", "Bearer TICKETx", "/a", CARRIED_FOREIGN, "/a"},
+    {"authorization", "Bearer ticket", "/a", CARRIED_FOREIGN, "/a"},
+    {"authorization", "Bearer", "/a", CARRIED_FOREIGN, "/a"},
+    {"x_api_key", "k", "/a", CARRIED_FOREIGN, "/a"},
+    {"x-odd-name", "k", "/a", CARRIED_FOREIGN, "/a"},
+    {"x_odd_name", "Key TICKET", "/a", CARRIED_PLACEHOLDER, "/a"},
+    {"cookie", "session=foreign", "/a", CARRIED_NOTHING, "/a"},
+    {"proxy-authorization", "Basic eDp4", "/a", CARRIED_NOTHING, "/a"},
+    {"a", "b", "/a?x=1&y", CARRIED_NOTHING, "/a?x=1&y"},
+    {"a", "b", "/a?", CARRIED_NOTHING, "/a?"},
+    {"a", "b", "/a?x=1&key=TICKET&y=2", CARRIED_PLACEHOLDER, "/a?x=1&y=2"},
+    {"a", "b", "/a?api_key=TICKET", CARRIED_PLACEHOLDER, "/a"},
+    {"a", "b", "/a?API-Key=k", CARRIED_FOREIGN, "/a"},
+    {"a", "b", "/a?x=1;token=k", CARRIED_FOREIGN, "/a?x=1"},
+    {"a", "b", "/a?odd.query=k&x", CARRIED_FOREIGN, "/a?x"},
+    {"a", "b", "/a?key=&x=1", CARRIED_NOTHING, "/a?x=1"},
+    {"a", "b", "/a?keys=1", CARRIED_NOTHING, "/a?keys=1"},
+    {"x-api-key", "TICKET", "/a?key=TICKET", CARRIED_PLACEHOLDER, "/a"},
+    {"x-api-key", "TICKET", "/a?key=OTHER-TICKET", CARRIED_FOREIGN, "/a"},
+    {"x-api-key", "TICKET", "/a?key=k", CARRIED_FOREIGN, "/a"},
+};
+
+static const struct slot slots[] = {
+    {.type = SLOT_HEADER, .name = "x-odd-name", .prefix = "Key "},
+    {.type = SLOT_QUERY, .name = "odd.query"},
+    {.type = SLOT_BEARER},
+    {.type = SLOT_BASIC, .user = "me"},
+};
+static const struct slot *const all[] = {
+    &slots[0], &slots[1], &slots[2], &slots[3]};
+
+static void
+test_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct row *r = &rows[i];
+		struct buf *h = buf_new(4096), *clean = buf_new(4096);
+		struct carriers c;
+
+		assert_int_equal(
+		    headers_put(h, span_str(r->name), span_str(r->value)), 0);
+		assert_int_equal(carriers_scan(buf_span(h), span_str(r->target),
+				     all, 4, resolve, NULL, clean, &c),
+		    0);
+		if (c.carried != r->carried ||
+		    !span_is(buf_span(clean), r->clean))
+			fail_msg("row %zu: %d, %.*s", i, c.carried,
+			    (int)buf_len(clean),
+			    (const char *)buf_span(clean).p);
+		buf_free(h);
+		buf_free(clean);
+	}
+}
+
+/* Whatever is put in is a carrier of the registry; a line break in the
+ * secret puts in nothing. */
+static void
+test_injected_is_enforced(void **state)
+{
+	struct keep *k, *broken;
+
+	(void)state;
+	assert_int_equal(keep_new("secret-of-12+", 13, &k), 0);
+	assert_int_equal(keep_new("secret\r\nx: y", 12, &broken), 0);
+	for (size_t i = 0; i < 4; i++) {
+		struct buf *h = buf_new(64), *out = buf_new_locked(65536);
+		struct attach a = {.method = span_str("GET"),
+		    .target = span_str("/a?x"),
+		    .host = "a.test",
+		    .port = 8443,
+		    .slots = all,
+		    .n_slots = 4,
+		    .slot = all[i],
+		    .secret = k};
+		bool query = all[i]->type == SLOT_QUERY;
+
+		assert_int_equal(attach_head(&a, out), 0);
+		struct span s = buf_span(out);
+		assert_non_null(memmem(s.p, s.n, "a.test:8443\r\n", 13));
+		if (query)
+			assert_non_null(memmem(s.p, s.n,
+			    "GET /a?x&odd.query=secret-of-12%2B HTTP", 39));
+		assert_true(
+		    query ? carriers_is_query(span_str(all[i]->name), all, 4)
+			  : carriers_is_header(
+				span_str(all[i]->type == SLOT_HEADER
+					     ? all[i]->name
+					     : "authorization"),
+				all, 4));
+		a.secret = broken;
+		buf_reset(out);
+		int r = attach_head(&a, out);
+		if (all[i]->type == SLOT_BEARER || all[i]->type == SLOT_HEADER)
+			assert_int_equal(r, ERR_ARGUMENT);
+		assert_null(memmem(buf_span(out).p == NULL ? (const uint8_t *)""
+							   : buf_span(out).p,
+		    buf_len(out), "\r\nx: y", 6));
+		buf_free(h);
+		buf_free(out);
+	}
+	keep_free(k);
+	keep_free(broken);
+}
+
+static void
+test_guest_fields(void **state)
+{
+	static const char *const pairs[][2] = {{"user-agent", "u"},
+	    {"authorization", "Bearer TICKET"}, {"x_odd_name", "TICKET"},
+	    {"cookie", "a=b"}, {"x-api-key", "TICKET"},
+	    {"accept-encoding", "gzip"}};
+	struct buf *h = buf_new(4096), *out = buf_new_locked(65536);
+	struct keep *k;
+
+	(void)state;
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(headers_put(h, span_str(pairs[i][0]),
+				     span_str(pairs[i][1])),
+		    0);
+	assert_int_equal(keep_new("the-real-secret", 15, &k), 0);
+	struct attach a = {.method = span_str("POST"),
+	    .target = span_str("/a"),
+	    .host = "a.test",
+	    .port = 443,
+	    .headers = buf_span(h),
+	    .body = BODY_LENGTH,
+	    .length = 5,
+	    .slots = all,
+	    .n_slots = 4,
+	    .slot = &slots[2],
+	    .secret = k};
+	assert_int_equal(attach_head(&a, out), 0);
+	static const char want[] = "POST /a HTTP/1.1\r\nhost: a.test\r\n"
+				   "user-agent: u\r\n"
+				   "authorization: Bearer the-real-secret\r\n"
+				   "accept-encoding: identity\r\n"
+				   "content-length: 5\r\n\r\n";
+	assert_int_equal(buf_len(out), sizeof(want) - 1);
+	assert_memory_equal(buf_span(out).p, want, sizeof(want) - 1);
+	keep_free(k);
+	buf_free(h);
+	buf_free(out);
+}
+
+static void
+test_cross_site(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		bool cross;
+	} cases[] = {{"origin", "https://a.test", false},
+	    {"origin", "https://a.test:443", false},
+	    {"origin", "http://a.test", true}, {"origin", "null", true},
+	    {"origin", "https://a.test.evil", true},
+	    {"sec-fetch-site", "none", false},
+	    {"sec-fetch-site", "same-origin", false},
+	    {"sec-fetch-site", "same-site", true},
+	    {"sec-fetch-site", "cross-site", true}, {"x", "y", false}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf *h = buf_new(256);
+		assert_int_equal(headers_put(h, span_str(cases[i].name),
+				     span_str(cases[i].value)),
+		    0);
+		if (carriers_cross_site(buf_span(h), "a.test", 443) !=
+		    cases[i].cross)
+			fail_msg("%s: %s", cases[i].name, cases[i].value);
+		buf_free(h);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_injected_is_enforced),
+	    cmocka_unit_test(test_guest_fields),
+	    cmocka_unit_test(test_cross_site),
+	};
+
+	if (sodium_init() < 0)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
