@@ -129,6 +129,8 @@ get_grants(struct span text, struct grant_set *out)
 static bool
 still_named(const struct rules *r, const struct cut *c)
 {
+	if (!r->loaded)
+		return true; /* unknown */
 	for (size_t i = 0; i < r->grants.n; i++) {
 		const struct grant *g = &r->grants.g[i];
 		const char *name =
@@ -252,6 +254,10 @@ cut_name(struct rules *r, enum rules_cut_kind kind, struct span name)
 		return e;
 	}
 	c->kind = kind;
+	if (!still_named(r, c)) { /* the rules without it came first */
+		free(c);
+		return 0;
+	}
 	c->next = r->cuts;
 	r->cuts = c;
 	return 0;
