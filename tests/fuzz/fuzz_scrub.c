@@ -32,7 +32,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (set == NULL)
 		set = make_set();
-	if (size < 1) {
+	if (size < 2) {
 		buf_free(out);
 		return 0;
 	}
