@@ -98,7 +98,7 @@ static bool
 is_ours(const struct attach *a, struct span name)
 {
 	return span_is(name, "host") || span_is(name, "expect") ||
-	       (a->slot != NULL && span_is(name, "accept-encoding")) ||
+	       (a->n_slots > 0 && span_is(name, "accept-encoding")) ||
 	       carriers_is_header(name, a->slots, a->n_slots);
 }
 
@@ -152,7 +152,8 @@ add_slot(const struct attach *a, struct span value, struct buf *target,
 	return head_add_borrowed(h, span_str(name), value);
 }
 
-/* A coded answer could not be searched for the credential. */
+/* A coded answer of a host that gets credentials could not be searched for
+ * them, not even where this request carries none. */
 static int
 add_identity(struct head *h)
 {
@@ -178,8 +179,9 @@ attach_head(const struct attach *a, struct buf *out)
 		goto out;
 	if (a->slot != NULL &&
 	    ((r = put_value(a->slot, keep_reveal(a->secret), value)) != 0 ||
-		(r = add_slot(a, buf_span(value), target, &h)) != 0 ||
-		(r = add_identity(&h)) != 0))
+		(r = add_slot(a, buf_span(value), target, &h)) != 0))
+		goto out;
+	if (a->n_slots > 0 && (r = add_identity(&h)) != 0)
 		goto out;
 	r = h1_put_head(&h, false, out);
 out:

@@ -54,13 +54,27 @@ note(struct courier *c, const struct conn *n, const struct decision *d)
 				       .reason = d->reason});
 }
 
+static void
+forget(struct courier *c, struct conn *n)
+{
+	struct conn **p = &c->conns;
+
+	while (*p != n)
+		p = &(*p)->next;
+	*p = n->next;
+	c->n_conns--;
+	free(n);
+}
+
+/* It is over with that: the gate forgets it as well. */
 static int
 refuse(struct courier *c, struct conn *n, struct decision *d)
 {
-	n->refused = true;
 	if (note(c, n, d) != 0)
 		d->reason = REASON_AUDIT_FAILED;
-	return send_refused(c, n, d);
+	int r = send_refused(c, n, d);
+	forget(c, n);
+	return r;
 }
 
 static int
@@ -112,27 +126,21 @@ conn_connect(struct courier *c, const struct traffic_connect *m)
 	return answer(c, n);
 }
 
-int
+void
 conn_end(struct courier *c, const struct traffic_conn_end *m)
 {
-	struct conn **p = &c->conns;
+	struct conn *n = find(c, m->conn);
 
-	while (*p != NULL && (*p)->id != m->conn)
-		p = &(*p)->next;
-	if (*p == NULL)
-		return ERR_FORMAT;
-	struct conn *n = *p;
-	*p = n->next;
-	c->n_conns--;
-	free(n);
-	return 0;
+	if (n != NULL) /* else our refusal crossed it */
+		forget(c, n);
 }
 
 void
 conn_retry(struct courier *c)
 {
-	for (struct conn *n = c->conns; n != NULL; n = n->next) {
-		if (n->way == 0 && !n->refused && answer(c, n) != 0)
+	for (struct conn *n = c->conns, *next; n != NULL; n = next) {
+		next = n->next;
+		if (n->way == 0 && answer(c, n) != 0)
 			return; /* the gate's link is broken: told there */
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The guest's CONNECTs that the gate asked about, and what was answered:
- * later requests and tunnels on them must fit.
+ * later requests and tunnels on them must fit. A refused one is over.
  */
 #ifndef COURIER_CONN_H
 #define COURIER_CONN_H
@@ -13,7 +13,7 @@
 
 /* ERR_FORMAT: the gate misbehaves. */
 MUST_USE int conn_connect(struct courier *c, const struct traffic_connect *m);
-MUST_USE int conn_end(struct courier *c, const struct traffic_conn_end *m);
+void conn_end(struct courier *c, const struct traffic_conn_end *m);
 /* A lease came or failed: answer those that wait. */
 void conn_retry(struct courier *c);
 /* The gate is gone. */

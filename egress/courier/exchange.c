@@ -45,6 +45,7 @@ struct exchange {
 	struct host host;
 	uint16_t port;
 	bool hide_query, dropped, logged;
+	bool inspect; /* the host gets credentials: no coded answer */
 	struct usage *usage;
 
 	struct upstream *up;
@@ -470,8 +471,8 @@ pass_head(struct exchange *e, struct head *h)
 		why = REASON_UPSTREAM_BROKEN;
 	else if (scrub_fields(set, h, packed) != 0)
 		why = REASON_CREDENTIAL_ECHO;
-	else if (h->status >= 200 && e->credential[0] != '\0' &&
-		 h->body != HEAD_BODY_NONE && is_coded(h))
+	else if (h->status >= 200 && e->inspect && h->body != HEAD_BODY_NONE &&
+		 is_coded(h))
 		why = REASON_UPSTREAM_ENCODED;
 	else if (h->status >= 200 && scrub_new(set, &e->scrub) != 0)
 		why = REASON_CREDENTIAL_ECHO;
@@ -724,6 +725,7 @@ keep_decision(struct exchange *e, const struct decision *d)
 	e->rule = d->rule;
 	e->hide_query = d->carriers.in_query;
 	e->dropped = d->carriers.dropped;
+	e->inspect = d->n_slots > 0;
 	if (d->jti != NULL)
 		copy_name(e->jti, sizeof(e->jti), d->jti);
 	if (d->grant != NULL)

@@ -120,12 +120,19 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	}
 
 HANDLER(on_connect, traffic_connect, conn_connect)
-HANDLER(on_conn_end, traffic_conn_end, conn_end)
 HANDLER(on_tunnel, traffic_tunnel, exchange_tunnel)
 HANDLER(on_request, traffic_request, exchange_request)
 HANDLER(on_bytes, traffic_bytes, exchange_bytes)
 HANDLER(on_end, traffic_end, exchange_end)
 HANDLER(on_window, traffic_window, exchange_window)
+
+static int
+end_conn(struct courier *c, const struct traffic_conn_end *m)
+{
+	conn_end(c, m);
+	return 0;
+}
+HANDLER(on_conn_end, traffic_conn_end, end_conn)
 
 static int
 reset_exchange(struct courier *c, const struct traffic_reset *m)

@@ -71,6 +71,11 @@ def reasons():
 REASONS = reasons()
 
 
+# The child's fixed numbers must not be those of Python's own pipe to it.
+while os.open("/dev/null", os.O_RDONLY) < 16:
+    pass
+
+
 class Gone(Exception):
     """The far end has closed."""
 

@@ -343,6 +343,40 @@ def test_scope():
     run()
 
 
+def test_many_refusals():
+    "a refused CONNECT is over: thousands leave no trace and break nothing"
+    @with_house
+    def run(h):
+        for _ in range(4200):
+            assert h.connect("other.test")[1] == "host-not-granted"
+        h.gate.send("conn_end", h.next)  # crossed the refusal
+        assert h.get()[0] == 200
+    run()
+
+
+def test_uncredentialed_grant():
+    "a grant without a credential: none is sent, none passes, none is coded"
+    open_grant = grant(name="open", credential=None,
+                       allow=[{"methods": ["GET"], "paths": ["/open/**"]}])
+
+    @with_house
+    def run(h):
+        up.answer = lambda r: (200, {}, SECRET)
+        status, _, body = h.get("/open/x",
+                                headers=[("accept-encoding", "gzip")])
+        assert (status, body) == (200, b"*" * len(SECRET))
+        r = up.requests[-1]
+        assert not r.header("authorization")
+        assert r.header("accept-encoding") == ["identity"]
+        assert h.get("/open/x", headers=[("x-api-key", "k")]) == \
+            "foreign-credential"
+        assert h.get("/open/x", headers=[("x-api-key", TICKET)]) == \
+            "path-not-granted"
+        up.answer = lambda r: (200, {"content-encoding": "br"}, b"x")
+        assert h.get("/open/x") == "upstream-encoded"
+    run(grants=[grant(), open_grant])
+
+
 def test_cross_site():
     "a page of another site is refused unless it has the placeholder"
     @with_house
