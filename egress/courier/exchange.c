@@ -128,23 +128,27 @@ shown_target(const struct exchange *e)
 static struct audit_line
 audit_line(const struct exchange *e, const char *event)
 {
-	return (struct audit_line){.event = event,
+	bool named = e->host.name[0] != '\0';
+	struct audit_line l = {.event = event,
 	    .stream = e->id,
 	    .family = e->m.family,
 	    .jti = span_str(e->jti),
 	    .way = e->m.way,
 	    .method = e->m.method,
-	    .host =
-		e->host.name[0] != '\0' ? span_str(e->host.name) : e->m.host,
-	    .port = e->port != 0 ? e->port : e->m.port,
-	    .target =
-		e->m.way == WAY_TUNNEL ? (struct span){0} : shown_target(e),
+	    .host = e->m.host,
+	    .port = named ? e->port : e->m.port,
 	    .hide_query = e->hide_query || buf_len(e->clean) == 0,
 	    .grant = span_str(e->grant),
 	    .credential = span_str(e->credential),
 	    .version = e->version,
 	    .rule = e->rule,
 	    .dropped = e->dropped};
+
+	if (named)
+		l.host = span_str(e->host.name);
+	if (e->m.way != WAY_TUNNEL)
+		l.target = shown_target(e);
+	return l;
 }
 
 static int
@@ -953,8 +957,8 @@ keep_span(struct buf *store, struct span *s)
 	int r = buf_put_span(store, *s);
 
 	/* The buffer does not move: it was made as large as it will be. */
-	*s = s->n == 0 ? (struct span){0}
-		       : span_of(buf_span(store).p + at, s->n);
+	if (r == 0 && s->n > 0)
+		s->p = buf_span(store).p + at;
 	return r;
 }
 
@@ -1206,8 +1210,10 @@ exchange_credential_changed(
 void
 exchange_end_all(struct courier *c, enum reason reason)
 {
-	while (c->exchanges != NULL)
-		cut(c->exchanges, reason);
+	for (struct exchange *e = c->exchanges, *next; e != NULL; e = next) {
+		next = e->next;
+		cut(e, reason);
+	}
 }
 
 void

@@ -94,17 +94,14 @@ seed_one(struct limits *l, const char *grant, const json_t *json)
 int
 limits_seed(struct limits *l, struct span used)
 {
-	json_t *json = json_strict(used), *v;
-	const char *grant;
+	json_t *json = json_strict(used);
 	int r = json_is_object(json) ? 0 : ERR_FORMAT;
 
-	if (r == 0) {
-		json_object_foreach(json, grant, v)
-		{
-			if (r == 0)
-				r = seed_one(l, grant, v);
-		}
-	}
+	void *at = json_object_iter(json); /* NULL: empty, or no object */
+
+	for (; at != NULL && r == 0; at = json_object_iter_next(json, at))
+		r = seed_one(
+		    l, json_object_iter_key(at), json_object_iter_value(at));
 	json_decref(json);
 	return r;
 }

@@ -332,25 +332,25 @@ dialer_gone(struct app *a)
 /* ---- siblings and the supervisor ---- */
 
 struct sibling {
-	enum link_role role;
 	const struct link_rule *rules;
 	size_t n_rules;
 	size_t at; /* of its link in struct app */
 	void (*gone)(struct app *a);
 	size_t queue_max, low_water;
+	enum link_role role;
 	bool secret;
 };
 
 #define RULES(t) (t), sizeof(t) / sizeof((t)[0])
 static const struct sibling siblings[] = {
-    {LINK_GATE, RULES(gate_rules), offsetof(struct app, c.gate), gate_gone,
-	GATE_QUEUE_MAX, GATE_LOW, false},
-    {LINK_VAULT, RULES(vault_rules), offsetof(struct app, vault), vault_gone, 0,
-	0, true},
-    {LINK_MINTER, RULES(minter_rules), offsetof(struct app, minter),
-	minter_gone, 0, 0, false},
-    {LINK_DIALER, RULES(dialer_rules), offsetof(struct app, dialer),
-	dialer_gone, 0, 0, false},
+    {RULES(gate_rules), offsetof(struct app, c.gate), gate_gone, GATE_QUEUE_MAX,
+	GATE_LOW, LINK_GATE, false},
+    {RULES(vault_rules), offsetof(struct app, vault), vault_gone, 0, 0,
+	LINK_VAULT, true},
+    {RULES(minter_rules), offsetof(struct app, minter), minter_gone, 0, 0,
+	LINK_MINTER, false},
+    {RULES(dialer_rules), offsetof(struct app, dialer), dialer_gone, 0, 0,
+	LINK_DIALER, false},
 };
 
 static struct link **

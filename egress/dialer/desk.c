@@ -201,8 +201,10 @@ static const struct link_rule rules[] = {
 static void
 clear_dials(struct seat *s)
 {
-	while (s->dials != NULL)
-		dial_free(s->dials);
+	for (struct dial *d = s->dials, *next; d != NULL; d = next) {
+		next = d->next;
+		dial_free(d);
+	}
 }
 
 /* The link itself is freed when the session is seated again or gone; the
