@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One exchange from the inside, for the files that move it on and for
+ * nobody else:
+ *
+ *	exchange.c	 the gate's frames, and what others change
+ *	exchange_start.c decided, launched, the head written
+ *	exchange_up.c	 bodies from the gate to the upstream
+ *	exchange_down.c	 answers from the upstream to the gate
+ *	exchange_end.c	 refused, reset, finished; audit lines
+ *
+ * A function that can end the exchange says whether it lives on; after
+ * exchange_stop(), _give_up() and _finish() it is gone.
+ */
+#ifndef COURIER_EXCHANGE_INSIDE_H
+#define COURIER_EXCHANGE_INSIDE_H
+
+#include "egress/courier/decision.h"
+#include "egress/courier/exchange.h"
+#include "egress/courier/scrub.h"
+
+/* What may begin a secret waits this long in an idle stream. */
+#define TAIL_S 0.001
+
+enum state { WAITING, DIALING, OPEN, DRAINING };
+
+struct exchange {
+	struct exchange *next;
+	struct courier *c;
+	enum state state;
+	uint32_t id, conn;
+	uint64_t began_ms;
+
+	/* What the gate asked for; the spans of m lie in store. */
+	struct buf *store;
+	struct traffic_request m;
+	struct buf *clean; /* the target without carriers */
+
+	/* What was decided. */
+	char jti[65], grant[GRANT_NAME_MAX], credential[GRANT_NAME_MAX];
+	uint32_t version;
+	int rule;
+	struct host host;
+	uint16_t port;
+	bool hide_query, dropped, logged;
+	bool inspect; /* the host gets credentials: no coded answer */
+	struct usage *usage;
+
+	struct upstream *up;
+	struct scrub *scrub;
+	struct ev_timer timer, tail;
+
+	/* Gate to upstream. */
+	struct buf *pending, *trailers;
+	uint64_t body_left; /* BODY_LENGTH: what the gate has yet to send */
+	uint32_t up_credit; /* the gate's */
+	bool up_ended;	    /* the gate has sent its end */
+	bool up_sent;	    /* and all of it is written */
+
+	/* Upstream to gate. */
+	uint32_t down_credit; /* ours */
+	bool answered, down_ended;
+	bool eof; /* the upstream sends no more */
+	enum reason eof_reason;
+	unsigned status;
+	uint64_t bytes_up, bytes_down; /* of bodies */
+	char address[65];
+};
+
+/* exchange_end.c */
+void exchange_free(struct exchange *e);
+void exchange_arm(struct exchange *e, double seconds);
+void exchange_progress(struct exchange *e); /* a byte has moved */
+struct audit_line
+exchange_audit_line(const struct exchange *e, const char *event);
+MUST_USE int exchange_audit_end(
+    struct exchange *e, const char *event, const char *how, enum reason reason);
+void exchange_tell(
+    const struct exchange *e, const struct msg_type *t, const void *m);
+void exchange_keep_address(struct exchange *e);
+/* Nothing of it is written after this. detail may be NULL. */
+void exchange_give_up(struct exchange *e, enum reason reason, const char *event,
+    const char *detail, uint32_t retry_after);
+/* Before its request line: refused; after: done, with a reason. */
+void exchange_stop(struct exchange *e, enum reason reason);
+void exchange_finish(struct exchange *e, const char *how);
+
+/* exchange_start.c */
+void exchange_judge(struct exchange *e, struct decision *d);
+void exchange_decide(struct exchange *e); /* a WAITING one */
+/* The connection stands: decide once more, then the first byte goes out. */
+void exchange_send(struct exchange *e);
+
+/* exchange_up.c */
+void exchange_give_credit(struct exchange *e, size_t n);
+/* What the gate sent goes on as far as the upstream takes it. False: the
+ * exchange is gone. */
+bool exchange_pump_up(struct exchange *e);
+
+/* exchange_down.c */
+/* What the upstream sent goes on as far as the gate gave credit. False:
+ * the exchange is gone, or has no upstream any more. */
+bool exchange_pump_down(struct exchange *e);
+void exchange_on_tail(struct ev_loop *loop, struct ev_timer *w, int events);
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: from a request to its first byte upstream. Trusts: the decision,
+ * made twice. At a bound: the exchange is refused. */
+#include "egress/courier/exchange_inside.h"
+
+#include "egress/courier/attach.h"
+#include "egress/courier/clock.h"
+#include "egress/courier/conn.h"
+
+#include <stdlib.h>
+
+#define WAIT_S 10.0 /* for a lease */
+#define DIAL_S 25.0 /* beyond the pool's own deadlines */
+#define HEAD_OUT_MAX (4 * KEEP_MAX + TRAFFIC_HEAD_MAX)
+
+void
+exchange_judge(struct exchange *e, struct decision *d)
+{
+	struct decision_conn conn, *c = NULL;
+
+	if (conn_find(e->c, e->conn,
+		e->m.way == WAY_TUNNEL ? WAY_TUNNEL : WAY_INTERCEPT, &conn))
+		c = &conn;
+	if (e->m.way != WAY_TUNNEL) {
+		decision_make(e->c->rules, e->c->leases, &e->m, c, clock_ms(),
+		    e->clean, d);
+		return;
+	}
+	struct traffic_tunnel t = {.stream = e->id,
+	    .conn = e->conn,
+	    .family = e->m.family,
+	    .sni = e->m.sni};
+	decision_tunnel(e->c->rules, &t, c, clock_ms(), d);
+}
+
+static void
+copy_name(char *out, size_t size, const char *from)
+{
+	if (span_copy(span_str(from), out, size) != 0)
+		abort(); /* both are of the same length */
+}
+
+static void
+keep_decision(struct exchange *e, const struct decision *d)
+{
+	e->host = d->host;
+	e->port = d->port;
+	e->rule = d->rule;
+	e->hide_query = d->carriers.in_query;
+	e->dropped = d->carriers.dropped;
+	e->inspect = d->n_slots > 0;
+	if (d->jti != NULL)
+		copy_name(e->jti, sizeof(e->jti), d->jti);
+	if (d->grant != NULL)
+		copy_name(e->grant, sizeof(e->grant), d->grant->name);
+	if (d->lease != NULL) {
+		copy_name(e->credential, sizeof(e->credential), d->lease->name);
+		e->version = d->lease->version;
+	}
+}
+
+static void on_upstream(void *ctx, struct upstream *u,
+    enum upstream_event event, enum reason reason);
+
+static int
+get_upstream(struct exchange *e, const struct grant *g)
+{
+	struct upstream_key key = {.version = e->version,
+	    .port = e->port,
+	    .tunnel = e->m.way == WAY_TUNNEL};
+
+	copy_name(key.grant, sizeof(key.grant), e->grant);
+	copy_name(key.credential, sizeof(key.credential), e->credential);
+	copy_name(key.host, sizeof(key.host), e->host.name);
+	return upstream_get(
+	    e->c->pool, &key, g->ca_pem, on_upstream, e, &e->up);
+}
+
+static int
+log_request(struct exchange *e)
+{
+	struct audit_line l = exchange_audit_line(e, "request");
+	int r;
+
+	l.allow = true;
+	if ((r = audit_put(e->c->audit, &l)) == 0)
+		e->logged = true;
+	return r;
+}
+
+static enum reason
+reason_of_upstream(int err)
+{
+	return err == ERR_UNAVAILABLE ? REASON_NOT_READY : REASON_INTERNAL;
+}
+
+/* Allowed: count it, log it, find a way. */
+static void
+launch(struct exchange *e, const struct decision *d)
+{
+	uint32_t retry_after = 0;
+	enum reason why = limits_enter(
+	    e->c->limits, d->grant, clock_ms(), &e->usage, &retry_after);
+	int r;
+
+	if (why != REASON_NONE) {
+		exchange_give_up(e, why, "refused", NULL, retry_after);
+		return;
+	}
+	if (log_request(e) != 0) {
+		exchange_stop(e, REASON_AUDIT_FAILED);
+		return;
+	}
+	e->state = DIALING;
+	exchange_arm(e, DIAL_S);
+	if ((r = get_upstream(e, d->grant)) != 0)
+		exchange_stop(e, reason_of_upstream(r));
+	else if (upstream_open(e->up))
+		on_upstream(e, e->up, UPSTREAM_OPEN, REASON_NONE);
+}
+
+void
+exchange_decide(struct exchange *e)
+{
+	struct decision d;
+
+	exchange_judge(e, &d);
+	if (d.wait && d.reason == REASON_NONE) {
+		if (!ev_is_active(&e->timer))
+			exchange_arm(e, WAIT_S);
+		return;
+	}
+	keep_decision(e, &d);
+	if (d.reason == REASON_NONE && audit_failed(e->c->audit))
+		d.reason = REASON_AUDIT_FAILED;
+	if (d.reason != REASON_NONE)
+		exchange_give_up(e, d.reason, "refused", d.detail, 0);
+	else
+		launch(e, &d);
+}
+
+/* Between the decision and now, anything may have changed. */
+static bool
+still_as_decided(const struct exchange *e, const struct decision *d)
+{
+	return strcmp(d->grant->name, e->grant) == 0 &&
+	       strcmp(d->lease == NULL ? "" : d->lease->name, e->credential) ==
+		   0 &&
+	       (d->lease == NULL ? 0 : d->lease->version) == e->version;
+}
+
+static int
+write_head(struct exchange *e, const struct decision *d)
+{
+	struct buf *out = buf_new_locked(HEAD_OUT_MAX);
+	struct attach a = {.method = e->m.method,
+	    .target = buf_span(e->clean),
+	    .host = e->host.name,
+	    .port = e->port,
+	    .headers = e->m.headers,
+	    .body = e->m.body,
+	    .length = e->m.length,
+	    .expect = e->m.expect != 0,
+	    .slots = d->slots,
+	    .n_slots = d->n_slots,
+	    .slot = d->slot,
+	    .secret = d->lease == NULL ? NULL : d->lease->secret};
+	int r = out == NULL ? ERR_NOMEM : attach_head(&a, out);
+
+	h1_start(upstream_parser(e->up), span_is(e->m.method, "HEAD"));
+	if (r == 0)
+		r = stream_write_buf(upstream_stream(e->up), out);
+	buf_free(out);
+	return r;
+}
+
+static void
+open_up(struct exchange *e)
+{
+	e->state = OPEN;
+	exchange_progress(e);
+	if (exchange_pump_up(e) && e->m.way == WAY_TUNNEL)
+		(void)exchange_pump_down(e); /* nothing is done with e below */
+}
+
+/* The connection stands: decide once more, then the first byte goes out. */
+void
+exchange_send(struct exchange *e)
+{
+	struct decision d;
+	int r = 0;
+
+	exchange_judge(e, &d);
+	if (d.reason == REASON_NONE && d.wait)
+		return; /* the lease ran out meanwhile */
+	if (d.reason != REASON_NONE) {
+		exchange_stop(e, d.reason);
+		return;
+	}
+	if (!still_as_decided(e, &d)) {
+		exchange_stop(e, REASON_RETIRED_CONNECTION);
+		return;
+	}
+	if (audit_failed(e->c->audit)) {
+		exchange_stop(e, REASON_AUDIT_FAILED);
+		return;
+	}
+	if (e->m.way != WAY_TUNNEL && (r = write_head(e, &d)) != 0)
+		exchange_stop(e,
+		    r == ERR_ARGUMENT ? REASON_NO_CREDENTIAL : REASON_INTERNAL);
+	else
+		open_up(e);
+}
+
+static void
+on_gone(struct exchange *e, enum reason reason)
+{
+	/* It may have answered before it went. */
+	if (e->state == OPEN && !exchange_pump_down(e))
+		return;
+	if (e->state == OPEN && !e->answered &&
+	    reason == REASON_UPSTREAM_BROKEN)
+		reason = REASON_RETIRED_CONNECTION;
+	exchange_stop(e, reason);
+}
+
+static void
+on_upstream(void *ctx, struct upstream *u, enum upstream_event event,
+    enum reason reason)
+{
+	struct exchange *e = ctx;
+
+	(void)u;
+	switch (event) {
+	case UPSTREAM_OPEN:
+		exchange_send(e);
+		break;
+	case UPSTREAM_EOF:
+		e->eof = true;
+		e->eof_reason = reason;
+		(void)exchange_pump_down(e); /* nothing is done with e below */
+		break;
+	case UPSTREAM_INPUT:
+		(void)exchange_pump_down(e); /* the same */
+		break;
+	case UPSTREAM_DRAINED:
+		if (e->state == OPEN)
+			(void)exchange_pump_up(e); /* the same */
+		break;
+	case UPSTREAM_BROKEN:
+		on_gone(e, reason);
+		break;
+	}
+}
