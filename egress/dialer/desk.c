@@ -315,3 +315,16 @@ desk_new(struct ev_loop *loop, resolver_fn *fn, struct desk **out)
 	*out = d;
 	return 0;
 }
+
+void
+desk_free(struct desk *d)
+{
+	if (d == NULL)
+		return;
+	while (d->seats != NULL)
+		desk_dismiss(d, span_str(d->seats->session));
+	while (!resolver_idle(d->resolver))
+		ev_run(d->loop, EVRUN_ONCE);
+	resolver_free(d->resolver);
+	free(d);
+}

@@ -16,6 +16,10 @@ struct desk;
 
 MUST_USE int desk_new(struct ev_loop *loop, resolver_fn *fn, struct desk **out);
 
+/* Ends all sessions, lets lookups that still run in their threads run out,
+ * and frees. */
+void desk_free(struct desk *d);
+
 /* A session's courier, new or again. Takes fd. ERR_FORMAT: the descriptor
  * is broken and the session is not served. */
 MUST_USE int

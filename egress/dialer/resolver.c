@@ -194,6 +194,24 @@ resolver_new(struct ev_loop *loop, resolver_fn *fn, struct resolver **out)
 	return 0;
 }
 
+bool
+resolver_idle(const struct resolver *r)
+{
+	return r->first == NULL;
+}
+
+void
+resolver_free(struct resolver *r)
+{
+	if (r == NULL)
+		return;
+	if (r->first != NULL)
+		abort();
+	ev_async_stop(r->loop, &r->woken);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 static int
 fill(struct lookup *l, const char *session, const char *host)
 {

@@ -34,6 +34,11 @@ MUST_USE int resolver_prepare(void);
 MUST_USE int
 resolver_new(struct ev_loop *loop, resolver_fn *fn, struct resolver **out);
 
+/* No lookup is left, not even an unwanted one. */
+bool resolver_idle(const struct resolver *r);
+/* When idle only: threads write into their lookups. NULL is fine. */
+void resolver_free(struct resolver *r);
+
 typedef void lookup_done(void *ctx, int err, const struct address_list *list);
 
 /* done is called once from the loop, later; the lookup is gone then. */

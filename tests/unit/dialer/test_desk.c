@@ -100,8 +100,8 @@ seat(struct asker *a, const char *session, const char *descriptor)
 	int fds[2];
 
 	assert_int_equal(link_pair(fds), 0);
-	assert_int_equal(desk_seat(a->desk, span_str(session),
-			     span_str(descriptor), fds[0]),
+	assert_int_equal(
+	    desk_seat(a->desk, span_str(session), span_str(descriptor), fds[0]),
 	    0);
 	assert_int_equal(link_new(a->loop, fds[1], &o, &a->link), 0);
 }
@@ -137,6 +137,18 @@ setup(void **state)
 	return 0;
 }
 
+static int
+teardown(void **state)
+{
+	struct asker *a = *state;
+
+	link_free(a->link);
+	desk_free(a->desk);
+	ev_loop_destroy(a->loop);
+	free(a);
+	return 0;
+}
+
 static void
 test_rebinding(void **state)
 {
@@ -159,8 +171,7 @@ test_literals(void **state)
 	seat(a, "s-1", "{\"exceptions\":[]}");
 	assert_int_equal(dial(a, "127.0.0.1", listening), ERR_DENIED);
 	assert_int_equal(dial(a, "[::1]", listening), ERR_DENIED);
-	assert_int_equal(
-	    dial(a, "[64:ff9b::7f00:1]", listening), ERR_DENIED);
+	assert_int_equal(dial(a, "[64:ff9b::7f00:1]", listening), ERR_DENIED);
 	assert_int_equal(atomic_load(&asked), 0);
 }
 
@@ -207,6 +218,7 @@ test_slow_session(void **state)
 	desk_dismiss(a->desk, span_str("s-slow"));
 	atomic_store(&hold, false);
 	assert_int_equal(dial(&other, "evil.test", 443), ERR_DENIED);
+	link_free(other.link);
 }
 
 static void
@@ -239,8 +251,8 @@ test_descriptors(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		int fds[2];
 		assert_int_equal(link_pair(fds), 0);
-		assert_int_equal(desk_seat(a->desk, span_str("s"),
-				     span_str(bad[i]), fds[0]),
+		assert_int_equal(
+		    desk_seat(a->desk, span_str("s"), span_str(bad[i]), fds[0]),
 		    ERR_FORMAT);
 		close(fds[1]);
 	}
@@ -249,8 +261,8 @@ test_descriptors(void **state)
 static void
 listen_on_loopback(void)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET,
-	    .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in in = {
+	    .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	socklen_t n = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -264,12 +276,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_rebinding, setup),
-		cmocka_unit_test_setup(test_literals, setup),
-		cmocka_unit_test_setup(test_exception, setup),
-		cmocka_unit_test_setup(test_slow_session, setup),
-		cmocka_unit_test_setup(test_misbehaviour, setup),
-		cmocka_unit_test_setup(test_descriptors, setup),
+	    cmocka_unit_test_setup_teardown(test_rebinding, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_literals, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_exception, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_slow_session, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_misbehaviour, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 	};
 
 	listen_on_loopback();
