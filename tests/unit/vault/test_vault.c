@@ -590,7 +590,9 @@ kill_9_loses_nothing_acknowledged(void **state)
 	for (int round = 0; round < 8; round++) {
 		pid_t killer = fork();
 		if (killer == 0) {
-			usleep((useconds_t)(2000 + randombytes_uniform(30000)));
+			/* Later in each round: a busy disk needs longer. */
+			usleep((useconds_t)(2000 + round * 40000 +
+			    (int)randombytes_uniform(30000)));
 			kill(v->pid, SIGKILL);
 			_exit(0);
 		}
