@@ -118,6 +118,8 @@ jail_begin(const char *role, int keep)
 	limit();
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	/* A file at its limit is a failed write, not a death. */
+	signal(SIGXFSZ, SIG_IGN);
 	drop_groups();
 	drop_caps();
 	/* With TZ unset every strftime() opens /etc/localtime again. */
@@ -172,5 +174,7 @@ jail_parent(const char *role)
 	log_open(role);
 	limit();
 	signal(SIGPIPE, SIG_IGN);
+	/* A file at its limit is a failed write, not a death. */
+	signal(SIGXFSZ, SIG_IGN);
 	jail_filter_parent();
 }

@@ -52,7 +52,7 @@ struct jail_profile {
 
 /* role: for messages. keep: the highest fd to keep; all above are closed.
  * Sets RLIMIT_CORE 0, PR_SET_DUMPABLE 0, umask 077, no_new_privs, ignores
- * SIGPIPE, and drops supplementary groups and capabilities if there are
+ * SIGPIPE and SIGXFSZ, and drops supplementary groups and capabilities if there are
  * any (root without a role user is refused by the supervisor, not here). */
 void jail_begin(const char *role, int keep);
 void jail_enter(const struct jail_profile *p);
