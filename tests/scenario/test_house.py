@@ -13,7 +13,7 @@ COMPONENTS = {"vault", "minter", "egress/gate", "egress/courier",
 BELOW = ["lib", "keys", "scope", "messages"]
 # A room may include from itself and from these.
 MAY = {room: set(BELOW[:i]) for i, room in enumerate(BELOW)}
-MAY["egress/http"] = {"lib"}
+MAY["egress/http"] = {"lib", "messages"}
 for c in COMPONENTS:
     MAY[c] = set(BELOW)
 for c in ("egress/gate", "egress/courier"):
@@ -90,7 +90,8 @@ def test_one_meeting_place():
 
 def test_nothing_left_to_do():
     "no source says that something is left to do"
-    words = "|".join(["TO" "DO", "FIX" "ME", "XX" "X", "not impl" "emented"])
+    words = "|".join(["TO" "DO", "FIX" "ME", r"\bXX" r"X\b",
+                      "not impl" "emented"])
     bad = [f for f in sources() if re.search(words, (ROOT / f).read_text())]
     assert not bad, bad
 
