@@ -141,7 +141,7 @@ gather(struct span in, uint8_t *msg, size_t *have)
 		if (*have + n > LIMIT_HELLO)
 			return ERR_TOO_BIG;
 		struct span part = take(&r, n);
-		if (r.bad)
+		if (r.bad || part.p == NULL)
 			return ERR_TRUNCATED;
 		memcpy(msg + *have, part.p, n);
 		*have += n;

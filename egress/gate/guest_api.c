@@ -85,7 +85,7 @@ oauth_error(
 	if (r == 0 && description.n > 0)
 		(void)((r = buf_put_str(b, ",\"error_description\":")) ||
 		       (r = chainlog_put_string(b, description, 256)));
-	if (r == 0 && (r = buf_put_str(b, "}\n")) == 0)
+	if (r == 0 && buf_put_str(b, "}\n") == 0)
 		live = write_answer(c, status, "application/json", buf_span(b));
 	else
 		conn_free(c);

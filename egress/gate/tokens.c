@@ -74,9 +74,8 @@ tokens_family(struct tokens *t, struct span family, struct tokens_now now,
 {
 	struct family *f = find(t, family);
 	char name[FAMILY_SIZE];
-	int r;
 
-	if (family.n == 0 || (r = span_copy(family, name, sizeof(name))) != 0)
+	if (family.n == 0 || span_copy(family, name, sizeof(name)) != 0)
 		return ERR_FORMAT;
 	if (f == NULL && (f = find_room(t, now)) == NULL)
 		return ERR_TOO_BIG;

@@ -220,7 +220,10 @@ block_take(struct h1 *p, struct block *b, struct span *in)
 static struct span
 take_line(struct span *s)
 {
-	const uint8_t *cr = memchr(s->p, '\r', s->n);
+	const uint8_t *cr = s->n == 0 ? NULL : memchr(s->p, '\r', s->n);
+
+	if (cr == NULL)
+		abort();
 	struct span line = span_of(s->p, (size_t)(cr - s->p));
 
 	*s = span_from(*s, line.n + 2);
