@@ -82,7 +82,7 @@ house_state(const struct house *h)
 const char *
 house_why(const struct house *h)
 {
-	return h->why;
+	return h->state == VAULT_OPEN ? h->notice : h->why;
 }
 
 const struct config *

@@ -44,7 +44,8 @@ house_each_fn(void *ctx, const struct metadata *m, const struct keep *value);
 MUST_USE int house_each(
     struct house *h, house_each_fn *fn, void *ctx, struct house_words *w);
 
-/* As of the last call. */
+/* As of the last call. house_why() when open: what went wrong before, such
+ * as a migration that failed. */
 enum vault_state house_state(const struct house *h);
 const char *house_why(const struct house *h);
 const struct config *house_config(const struct house *h);

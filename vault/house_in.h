@@ -18,6 +18,7 @@ struct house {
 	struct backend *backend; /* NULL until it opens */
 	enum vault_state state;
 	char why[256];
+	char notice[256]; /* what a person must hear though it is open */
 	int64_t asked_ms;
 };
 

@@ -139,6 +139,7 @@ switch_over(struct house *h, struct backend *to)
 		return r;
 	h->config = next;
 	h->backend = to;
+	h->notice[0] = '\0';
 	remove_old(h, old);
 	return 0;
 }
@@ -238,7 +239,7 @@ house_resume_migration(struct house *h, const struct keep *secret)
 	log_event(LOG_ERROR, "vault_migration_failed",
 	    LOG_STR("to", config_backend_name(to.backend)),
 	    LOG_STR("why", w.what), LOG_ERR(r));
-	snprintf(h->why, sizeof(h->why), "The migration to %s failed. %.200s",
+	snprintf(h->notice, sizeof(h->notice), "The migration to %s failed. %.200s",
 	    config_backend_name(to.backend), w.what);
 	if (config_save(h->config_dir, &c) != 0)
 		log_event(LOG_ERROR, "vault_config_not_written");

@@ -505,6 +505,8 @@ the_key_can_be_changed(void **state)
 	vault_start(v);
 	expect_secret(v, "demo", VALUE);
 	j = good(v, "status", "{}", NULL);
+	assert_string_equal(json_text(j, "state"), "open");
+	assert_non_null(strstr(json_text(j, "why"), "failed"));
 	json_decref(j);
 	vault_kill(v);
 	vault_start(v);
