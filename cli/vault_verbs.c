@@ -93,7 +93,10 @@ await_move(struct cli *cli, const char *to, struct cli_error *e)
 		    state, sizeof(state), "%s", cli_string(s, "state"));
 		(void)snprintf(why, sizeof(why), "%s", cli_string(s, "why"));
 		json_decref(s);
-		if (there && strcmp(state, "open") == 0) {
+		bool open = strcmp(state, "open") == 0;
+		if (open && why[0] != '\0')
+			break; /* it failed, and says why */
+		if (there && open) {
 			e->code = 0;
 			return 0;
 		}
