@@ -191,7 +191,7 @@ walk_to(const char *path, bool make, int *fd, char *why, size_t size)
 	if (strlen(path) >= sizeof(w.todo))
 		return say(
 		    why, size, ERR_TOO_BIG, "the path", "is too long", "");
-	strcpy(w.todo, path);
+	memcpy(w.todo, path, strlen(path) + 1);
 	r = restart(&w);
 	while (r == 0 && next_name(&w, name, &r))
 		r = step(&w, name);

@@ -237,15 +237,13 @@ check_all(struct house *h, struct metadata *m, const struct keep *value,
     struct house_words *w)
 {
 	char why[WHY] = "";
-	int r;
 
-	if ((r = kind_fill_slots(m, why, sizeof(why))) != 0 ||
-	    (r = metadata_check(m, why, sizeof(why))) != 0 ||
-	    (r = kind_check_value(m, keep_reveal(value), why, sizeof(why))) !=
-		0)
-		return house_fail(h, w, ERR_ARGUMENT,
-		    "See hatcheck credential add --help.", "%s", why);
-	return 0;
+	if (kind_fill_slots(m, why, sizeof(why)) == 0 &&
+	    metadata_check(m, why, sizeof(why)) == 0 &&
+	    kind_check_value(m, keep_reveal(value), why, sizeof(why)) == 0)
+		return 0;
+	return house_fail(h, w, ERR_ARGUMENT,
+	    "See hatcheck credential add --help.", "%s", why);
 }
 
 static int
@@ -309,7 +307,7 @@ int
 house_show(struct house *h, const char *name, struct metadata *out,
     struct house_words *w)
 {
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	struct metadata m;
 	int r = find(h, name, &m, &oldest, w);
 
@@ -352,7 +350,7 @@ static int
 append(struct house *h, json_t *list, const char *name, struct house_words *w)
 {
 	struct metadata m;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
@@ -430,7 +428,7 @@ house_bind(struct house *h, const char *name, const json_t *bindings,
 	struct keep *value = NULL;
 	struct metadata m;
 	char why[WHY] = "";
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
@@ -462,7 +460,7 @@ house_rotate(struct house *h, const char *name, const struct keep *value,
     struct metadata *out, struct house_words *w)
 {
 	struct metadata m;
-	uint32_t oldest, pruned = 0;
+	uint32_t oldest = 0, pruned = 0;
 	int r;
 
 	if (value == NULL)
@@ -488,7 +486,7 @@ int
 house_remove(struct house *h, const char *name, struct house_words *w)
 {
 	struct metadata m;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
@@ -514,7 +512,7 @@ house_lease(struct house *h, const char *name, struct metadata *out,
     struct keep **value, struct house_words *w)
 {
 	struct metadata m;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
@@ -547,7 +545,7 @@ compare(struct house *h, const struct metadata *m, const struct keep *value,
 {
 	struct keep *here = NULL;
 	struct metadata old;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	bool same;
 	int r;
 

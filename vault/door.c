@@ -37,22 +37,27 @@ struct door {
 	uint64_t serial;
 };
 
+/* It is off the list already. */
+static void
+caller_end(struct caller *c)
+{
+	ev_timer_stop(c->door->s->loop, &c->deadline);
+	ev_timer_stop(c->door->s->loop, &c->end);
+	link_free(c->l);
+	free(c);
+}
+
 static void
 caller_free(struct caller *c)
 {
 	struct door *d = c->door;
+	struct caller **at = &d->callers;
 
-	for (struct caller **at = &d->callers; *at != NULL; at = &(*at)->next) {
-		if (*at == c) {
-			*at = c->next;
-			d->n--;
-			break;
-		}
-	}
-	ev_timer_stop(d->s->loop, &c->deadline);
-	ev_timer_stop(d->s->loop, &c->end);
-	link_free(c->l);
-	free(c);
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	d->n--;
+	caller_end(c);
 	if (d->n < CALLERS_MAX)
 		ev_io_start(d->s->loop, &d->accept);
 }
@@ -327,8 +332,11 @@ door_free(struct door *d)
 {
 	if (d == NULL)
 		return;
-	while (d->callers != NULL)
-		caller_free(d->callers);
+	while (d->callers != NULL) {
+		struct caller *c = d->callers;
+		d->callers = c->next;
+		caller_end(c);
+	}
 	ev_io_stop(d->s->loop, &d->accept);
 	free(d);
 }

@@ -119,9 +119,8 @@ listening(int fd)
 int
 main(int argc, char **argv)
 {
-	struct service_fds fds = {.control = CONTROL_FD,
-	    .listen = -1,
-	    .group = UNIXSOCK_NO_GROUP};
+	struct service_fds fds = {
+	    .control = CONTROL_FD, .listen = -1, .group = UNIXSOCK_NO_GROUP};
 	const char *config = NULL, *state = NULL;
 	struct service *service = NULL;
 	struct house *house = NULL;
@@ -130,7 +129,8 @@ main(int argc, char **argv)
 	jail_begin("vault", LISTEN_FD);
 	log_open("vault");
 	parse(argc, argv, &config, &state, &fds.group);
-	if (sodium_init() < 0 || (loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL)) == NULL)
+	if (sodium_init() < 0 ||
+	    (loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL)) == NULL)
 		log_fatal("vault_start", "libraries do not start");
 	wall_in(config, state);
 	if (listening(LISTEN_FD))

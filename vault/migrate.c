@@ -43,7 +43,7 @@ copy_credential(void *ctx, const struct metadata *m, const struct keep *value)
 {
 	struct move *move = ctx;
 	struct metadata row;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	(void)value;
@@ -65,7 +65,7 @@ delete_credential(void *ctx, const struct metadata *m, const struct keep *value)
 {
 	struct move *move = ctx;
 	struct metadata row;
-	uint32_t oldest;
+	uint32_t oldest = 0;
 	int r;
 
 	(void)value;
@@ -239,7 +239,8 @@ house_resume_migration(struct house *h, const struct keep *secret)
 	log_event(LOG_ERROR, "vault_migration_failed",
 	    LOG_STR("to", config_backend_name(to.backend)),
 	    LOG_STR("why", w.what), LOG_ERR(r));
-	snprintf(h->notice, sizeof(h->notice), "The migration to %s failed. %.200s",
+	snprintf(h->notice, sizeof(h->notice),
+	    "The migration to %s failed. %.200s",
 	    config_backend_name(to.backend), w.what);
 	if (config_save(h->config_dir, &c) != 0)
 		log_event(LOG_ERROR, "vault_config_not_written");

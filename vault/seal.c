@@ -4,6 +4,7 @@
 #include "vault/seal.h"
 
 #include <sodium.h>
+#include <stdio.h>
 
 #define MEM_MAX (1024ULL * 1024 * 1024)
 #define OPS_MAX 16
@@ -85,17 +86,18 @@ seal_key_from_passphrase(
 int
 seal_key_from_material(struct span material, const char *use, struct keep **out)
 {
-	uint8_t personal[crypto_generichash_blake2b_PERSONALBYTES] = {0};
+	char personal[crypto_generichash_blake2b_PERSONALBYTES + 1] = {0};
 	struct keep *key = NULL;
 	int r;
 
-	if (material.n < SEAL_KEY || strlen(use) > sizeof(personal))
+	if (material.n < SEAL_KEY || strlen(use) >= sizeof(personal))
 		return ERR_ARGUMENT;
-	memcpy(personal, use, strlen(use));
+	(void)snprintf(personal, sizeof(personal), "%s", use); /* fits */
 	if ((r = keep_blank(SEAL_KEY, &key)) != 0)
 		return r;
 	crypto_generichash_blake2b_salt_personal(keep_bytes(key), SEAL_KEY,
-	    material.p, material.n, NULL, 0, NULL, personal);
+	    material.p, material.n, NULL, 0, NULL,
+	    (const unsigned char *)personal);
 	*out = key;
 	return 0;
 }

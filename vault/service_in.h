@@ -46,8 +46,8 @@ session_tell_changed(struct service *s, const char *name, uint32_t version);
 void session_sweep_roots(struct service *s);
 
 /* door.c */
-MUST_USE int door_new(
-    struct service *s, int listen_fd, gid_t group, struct door **out);
+MUST_USE int
+door_new(struct service *s, int listen_fd, gid_t group, struct door **out);
 void door_free(struct door *d);
 
 #endif

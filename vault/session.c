@@ -63,24 +63,39 @@ names_has(const struct names *n, const char *name)
 }
 
 static int
+names_room(struct names *n, size_t room)
+{
+	n->name = calloc(room + 1, sizeof(char *));
+	return n->name == NULL ? ERR_NOMEM : 0;
+}
+
+/* There is room. */
+static int
+names_add(struct names *n, const char *text)
+{
+	n->name[n->n] = strdup(text);
+	if (n->name[n->n] == NULL)
+		return ERR_NOMEM;
+	n->n++;
+	return 0;
+}
+
+static int
 names_parse(const json_t *list, size_t max, struct names *out)
 {
 	size_t n = json_array_size(list);
+	int r;
 
 	if (!json_is_array(list) || n > max)
 		return ERR_FORMAT;
-	out->name = calloc(n + 1, sizeof(char *));
-	if (out->name == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < n; i++) {
+	r = names_room(out, n);
+	for (size_t i = 0; i < n && r == 0; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
-		if (text == NULL || strlen(text) >= HOST_MAX)
-			return ERR_FORMAT;
-		if ((out->name[i] = strdup(text)) == NULL)
-			return ERR_NOMEM;
-		out->n++;
+		r = text == NULL || strlen(text) >= HOST_MAX
+			? ERR_FORMAT
+			: names_add(out, text);
 	}
-	return 0;
+	return r;
 }
 
 static int
@@ -466,15 +481,11 @@ ca_done(struct job *j)
 static int
 names_copy(const struct names *from, struct names *to)
 {
-	to->name = calloc(from->n + 1, sizeof(char *));
-	if (to->name == NULL)
-		return ERR_NOMEM;
-	for (size_t i = 0; i < from->n; i++) {
-		if ((to->name[i] = strdup(from->name[i])) == NULL)
-			return ERR_NOMEM;
-		to->n++;
-	}
-	return 0;
+	int r = names_room(to, from->n);
+
+	for (size_t i = 0; i < from->n && r == 0; i++)
+		r = names_add(to, from->name[i]);
+	return r;
 }
 
 static int
@@ -716,13 +727,20 @@ session_gone(struct service *s, struct span id)
 
 struct sweep {
 	struct job job;
-	struct names live;
+	struct buf *live; /* the ids, a NUL after each */
 };
 
 static bool
 is_live(void *ctx, const char *session)
 {
-	return names_has(&((struct sweep *)ctx)->live, session);
+	struct span ids = buf_span(((struct sweep *)ctx)->live);
+
+	while (ids.n != 0) {
+		if (strcmp((const char *)ids.p, session) == 0)
+			return true;
+		ids = span_from(ids, strlen((const char *)ids.p) + 1);
+	}
+	return false;
 }
 
 static void
@@ -742,12 +760,26 @@ sweep_done(struct job *j)
 }
 
 static void
+sweep_drop(struct sweep *w)
+{
+	buf_free(w->live);
+	free(w);
+}
+
+static void
 sweep_free(struct job *j)
 {
-	struct sweep *w = (struct sweep *)j;
+	sweep_drop((struct sweep *)j);
+}
 
-	names_free(&w->live);
-	free(w);
+static int
+list_live(const struct service *s, struct buf *out)
+{
+	int r = out == NULL ? ERR_NOMEM : 0;
+
+	for (struct session *x = s->sessions; x != NULL && r == 0; x = x->next)
+		r = buf_put(out, x->id, strlen(x->id) + 1);
+	return r;
 }
 
 void
@@ -757,19 +789,10 @@ session_sweep_roots(struct service *s)
 
 	if (w == NULL)
 		return;
-	w->live.name = calloc(s->n_sessions + 1, sizeof(char *));
-	if (w->live.name == NULL)
-		goto fail;
-	for (struct session *x = s->sessions; x != NULL; x = x->next) {
-		if ((w->live.name[w->live.n] = strdup(x->id)) == NULL)
-			goto fail;
-		w->live.n++;
-	}
 	w->job.run = sweep_run;
 	w->job.done = sweep_done;
 	w->job.free = sweep_free;
-	if (worker_push(s->worker, &w->job) == 0)
-		return;
-fail:
-	sweep_free(&w->job);
+	w->live = buf_new(SESSIONS_MAX * sizeof(((struct session *)0)->id));
+	if (list_live(s, w->live) != 0 || worker_push(s->worker, &w->job) != 0)
+		sweep_drop(w);
 }

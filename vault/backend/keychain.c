@@ -49,38 +49,43 @@ ignore_signal(GDBusProxy *proxy, const gchar *sender, const gchar *signal,
 	(void)parameters;
 }
 
-typedef SecretCollection QuietCollection;
-typedef SecretCollectionClass QuietCollectionClass;
-typedef SecretService QuietService;
-typedef SecretServiceClass QuietServiceClass;
-static GType quiet_collection_get_type(void);
-static GType quiet_service_get_type(void);
-G_DEFINE_TYPE(QuietCollection, quiet_collection, SECRET_TYPE_COLLECTION)
-G_DEFINE_TYPE(QuietService, quiet_service, SECRET_TYPE_SERVICE)
-
 static void
-quiet_collection_init(QuietCollection *self)
+quiet_collection_class(gpointer class, gpointer data)
 {
-	(void)self;
+	(void)data;
+	G_DBUS_PROXY_CLASS(class)->g_signal = ignore_signal;
+}
+
+static GType
+quiet_collection_type(void)
+{
+	GType t = g_type_from_name("HatcheckCollection");
+
+	return t != 0 ? t
+		      : g_type_register_static_simple(SECRET_TYPE_COLLECTION,
+			    "HatcheckCollection", sizeof(SecretCollectionClass),
+			    quiet_collection_class, sizeof(SecretCollection),
+			    NULL, (GTypeFlags)0);
 }
 
 static void
-quiet_collection_class_init(QuietCollectionClass *c)
+quiet_service_class(gpointer class, gpointer data)
 {
-	G_DBUS_PROXY_CLASS(c)->g_signal = ignore_signal;
+	(void)data;
+	G_DBUS_PROXY_CLASS(class)->g_signal = ignore_signal;
+	SECRET_SERVICE_CLASS(class)->collection_gtype = quiet_collection_type();
 }
 
-static void
-quiet_service_init(QuietService *self)
+static GType
+quiet_service_type(void)
 {
-	(void)self;
-}
+	GType t = g_type_from_name("HatcheckService");
 
-static void
-quiet_service_class_init(QuietServiceClass *c)
-{
-	G_DBUS_PROXY_CLASS(c)->g_signal = ignore_signal;
-	c->collection_gtype = quiet_collection_get_type();
+	return t != 0 ? t
+		      : g_type_register_static_simple(SECRET_TYPE_SERVICE,
+			    "HatcheckService", sizeof(SecretServiceClass),
+			    quiet_service_class, sizeof(SecretService), NULL,
+			    (GTypeFlags)0);
 }
 
 struct keychain {
@@ -275,7 +280,7 @@ get_service(struct keychain *k)
 	GAsyncResult *result;
 	GError *e = NULL;
 
-	secret_service_open(quiet_service_get_type(), NULL,
+	secret_service_open(quiet_service_type(), NULL,
 	    SECRET_SERVICE_OPEN_SESSION, c->cancel, on_result, c);
 	if ((result = call_wait(k, c)) == NULL)
 		return no_answer(k);
@@ -287,8 +292,12 @@ get_service(struct keychain *k)
 void
 keychain_disconnect(struct keychain *k)
 {
-	g_clear_object(&k->service);
-	g_clear_object(&k->bus);
+	if (k->service != NULL)
+		g_object_unref(k->service);
+	if (k->bus != NULL)
+		g_object_unref(k->bus);
+	k->service = NULL;
+	k->bus = NULL;
 }
 
 static int
@@ -613,7 +622,8 @@ keychain_probe(struct keychain *k, int64_t deadline_ms)
 	do {
 		r = get_collection(k, &collection);
 	} while (r != 0 && again(k, r));
-	g_clear_object(&collection);
+	if (collection != NULL)
+		g_object_unref(collection);
 	return end(k, r);
 }
 
