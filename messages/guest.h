@@ -37,7 +37,8 @@ struct guest_family {
 extern const struct msg_type msg_guest_family;
 
 /* minter -> gate: cut this family (empty: the whole session) now. The gate
- * resets its connections, then answers with the serial. */
+ * resets its connections, then answers with the serial. It answers a
+ * traffic_cut of the courier's in the same way. */
 struct guest_cut {
 	uint32_t serial;
 	struct span family;

@@ -37,8 +37,11 @@ struct rules_family {
 extern const struct msg_type msg_rules_family;
 
 /* minter -> courier: from now on refuse, and cut what is in flight; answer
- * with the serial once no socket can be written under it any more. */
+ * with the serial once no socket can be written under it any more. The
+ * gate confirms each cut too: that of a session or family it is told itself
+ * (guest_cut), the others by way of the courier (traffic_cut). */
 enum rules_cut_kind {
+	RULES_CUT_NOTHING = 0, /* the answer: what came before holds */
 	RULES_CUT_SESSION = 1, /* name empty */
 	RULES_CUT_FAMILY = 2,
 	RULES_CUT_GRANT = 3,

@@ -159,3 +159,9 @@ headers_next(struct span *list, struct span *name, struct span *value)
 	int r = take_short(list, name);
 	return r != 0 ? r : take_short(list, value);
 }
+
+static const struct msg_field cut[] = {
+	MSG_FIELD_U32(struct traffic_cut, serial),
+};
+const struct msg_type msg_traffic_cut = MSG_TYPE(
+    0x090e, "traffic_cut", struct traffic_cut, cut, MSG_NO_FD);

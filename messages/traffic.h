@@ -73,17 +73,17 @@ struct traffic_request {
 	uint32_t stream;
 	uint32_t conn; /* WAY_INTERCEPT: its connection; else 0 */
 	uint8_t way;
-	uint8_t body;	    /* enum traffic_body */
-	uint8_t expect;	    /* 1: the guest waits for 100-continue */
-	uint64_t length;    /* BODY_LENGTH */
+	uint8_t body;	 /* enum traffic_body */
+	uint8_t expect;	 /* 1: the guest waits for 100-continue */
+	uint64_t length; /* BODY_LENGTH */
 	struct span family;
-	struct span sni;    /* WAY_INTERCEPT: what TLS named; canonical */
-	struct span host;   /* canonical: CONNECT authority, target, grant */
+	struct span sni;  /* WAY_INTERCEPT: what TLS named; canonical */
+	struct span host; /* canonical: CONNECT authority, target, grant */
 	uint16_t port;
-	struct span grant;  /* WAY_BASE: the grant called NAME; else empty */
+	struct span grant; /* WAY_BASE: the grant called NAME; else empty */
 	struct span header_host; /* the Host header as it came */
-	struct span method; /* token, case kept */
-	struct span target; /* path and query, exact bytes */
+	struct span method;	 /* token, case kept */
+	struct span target;	 /* path and query, exact bytes */
 	/* All end-to-end header fields in order, without Host, framing and
 	 * hop-by-hop ones, packed (headers_put). Names in lower case. */
 	struct span headers;
@@ -93,9 +93,9 @@ extern const struct msg_type msg_traffic_request;
 /* courier -> gate. */
 struct traffic_response {
 	uint32_t stream;
-	uint16_t status; /* 200-599; interim: 100-199 but 101 */
-	uint8_t body;	 /* BODY_NONE also for HEAD, 204, 304 */
-	uint64_t length; /* BODY_LENGTH; for HEAD what would have been */
+	uint16_t status;    /* 200-599; interim: 100-199 but 101 */
+	uint8_t body;	    /* BODY_NONE also for HEAD, 204, 304 */
+	uint64_t length;    /* BODY_LENGTH; for HEAD what would have been */
 	uint8_t has_length; /* HEAD/304: length is to be shown */
 	struct span headers;
 };
@@ -124,13 +124,21 @@ struct traffic_reset {
 };
 extern const struct msg_type msg_traffic_reset;
 
+/* courier -> gate, after the resets of a cut: when the gate has read this
+ * it has read all that was sent before, and tells the minter so with
+ * guest_cut_done of that serial. */
+struct traffic_cut {
+	uint32_t serial;
+};
+extern const struct msg_type msg_traffic_cut;
+
 /* courier -> gate: an answer of our own (RFC 9457) instead of upstream's.
  * The gate writes the body from the reason's row and these words. */
 struct traffic_refused {
 	uint32_t stream;
-	uint16_t reason; /* enum reason */
-	struct span grant; /* which rule, if one */
-	struct span detail; /* a sentence without foreign text */
+	uint16_t reason;      /* enum reason */
+	struct span grant;    /* which rule, if one */
+	struct span detail;   /* a sentence without foreign text */
 	uint32_t retry_after; /* seconds, 0: none */
 };
 extern const struct msg_type msg_traffic_refused;
@@ -149,7 +157,7 @@ extern const struct msg_type msg_traffic_note;
  * to 65,535 bytes). */
 MUST_USE int headers_put(struct buf *b, struct span name, struct span value);
 /* Take the first pair off *list. ERR_NOT_FOUND at the end, ERR_FORMAT. */
-MUST_USE int headers_next(
-    struct span *list, struct span *name, struct span *value);
+MUST_USE int
+headers_next(struct span *list, struct span *name, struct span *value);
 
 #endif

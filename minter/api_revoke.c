@@ -46,16 +46,27 @@ on_cut(void *ctx)
 }
 
 static bool
-session_meant(const struct revoking *v, const struct session *s)
+session_named(const struct revoking *v, const struct session *s)
 {
-	if (s->finishing)
-		return false;
 	if (strcmp(v->kind, "all") == 0)
 		return true;
 	if (strcmp(v->kind, "guest") == 0)
 		return strcmp(s->guest, v->name) == 0;
 	return strcmp(v->kind, "session") == 0 &&
 	       (strcmp(s->id, v->name) == 0 || strcmp(s->guest, v->name) == 0);
+}
+
+static bool
+session_meant(const struct revoking *v, const struct session *s)
+{
+	return !s->finishing && session_named(v, s);
+}
+
+/* On its way out, but it may write yet: who asks now waits for that too. */
+static bool
+ending(const struct session *s)
+{
+	return s->finishing && !s->over;
 }
 
 /* ---- whole sessions ---- */
@@ -79,9 +90,10 @@ static void
 cut_sessions(struct revoking *v)
 {
 	for (struct session *s = v->m->sessions; s != NULL; s = s->next) {
-		if (!session_meant(v, s))
+		if (s->over || !session_named(v, s))
 			continue;
-		finish_mark(s, SESSION_REVOKED);
+		if (!s->finishing)
+			finish_mark(s, SESSION_REVOKED);
 		cuts_add(v->cuts, s, RULES_CUT_SESSION, "");
 	}
 }
@@ -98,7 +110,9 @@ find_family(struct revoking *v)
 
 	if (c != NULL && token_read(v->m, span_str(v->name), c) == JWT_GOOD)
 		key = c->fam;
-	if (state_token_find(v->m->state, key, &row) == 0 && !row.revoked) {
+	if (state_token_find(v->m->state, key, &row) == 0) {
+		/* Revoked already: cut again, for that may be under way. */
+		v->n = !row.revoked;
 		memcpy(v->family, row.family, sizeof(v->family));
 		v->family_session =
 		    minter_session_id(v->m, span_str(row.session));
@@ -112,7 +126,6 @@ store_family(struct revoking *v)
 	find_family(v);
 	if (v->family[0] == '\0')
 		return 0; /* the unknown is revoked already */
-	v->n = 1;
 	return state_family_revoke(v->m->state, v->family);
 }
 
@@ -155,7 +168,8 @@ cut_changes(struct revoking *v)
 	    by(v) == CHANGE_GRANT ? RULES_CUT_GRANT : RULES_CUT_CREDENTIAL;
 
 	for (struct session *s = v->m->sessions; s != NULL; s = s->next) {
-		if (!s->changed || s->finishing)
+		bool busy = s->cuts > 0 || ending(s);
+		if (s->over || (!s->changed && !busy))
 			continue;
 		cuts_add(v->cuts, s, kind, v->name);
 		links_publish(v->m, s);
@@ -247,6 +261,17 @@ carry_out(struct revoking *v, const struct kind *k)
 	cuts_run(v->cuts);
 }
 
+static bool
+is_ending(const struct minter *m, const char *key)
+{
+	for (const struct session *s = m->sessions; s != NULL; s = s->next) {
+		if (ending(s) &&
+		    (strcmp(s->id, key) == 0 || strcmp(s->guest, key) == 0))
+			return true;
+	}
+	return false;
+}
+
 void
 api_revoke(void *ctx, struct admin_call *call, const json_t *body)
 {
@@ -264,7 +289,7 @@ api_revoke(void *ctx, struct admin_call *call, const json_t *body)
 	}
 	if ((strcmp(k->name, "session") == 0 ||
 		strcmp(k->name, "guest") == 0) &&
-	    minter_session(m, name) == NULL) {
+	    minter_session(m, name) == NULL && !is_ending(m, name)) {
 		admin_problem(call, 404, "no such session",
 		    "hatcheck session list", "No live session is called %s.",
 		    name);

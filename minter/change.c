@@ -109,6 +109,28 @@ spread_release(struct spread *p)
 }
 
 static void
+on_holds(void *ctx)
+{
+	struct told *t = ctx;
+
+	spread_release(t->spread);
+	free(t);
+}
+
+/* The caller hears of it when it is true: rules that take something away
+ * have cut it by then. One that nobody has used yet has nothing to cut. */
+static void
+await(struct minter *m, struct session *s, struct told *t)
+{
+	struct cuts *c = cuts_new(m, on_holds, t);
+
+	if (t->spread->done != NULL && s != NULL && !s->finishing &&
+	    s->opening == NULL)
+		cuts_add(c, s, RULES_CUT_NOTHING, "");
+	cuts_run(c);
+}
+
+static void
 on_described(void *ctx, int err, const void *answer)
 {
 	struct told *t = ctx;
@@ -122,8 +144,7 @@ on_described(void *ctx, int err, const void *answer)
 		    LOG_STR("session", t->session), LOG_ERR(err));
 	if (s != NULL)
 		links_publish(m, s);
-	spread_release(t->spread);
-	free(t);
+	await(m, s, t);
 }
 
 void
@@ -160,8 +181,7 @@ next_ended(const struct session *s, int64_t now_ms)
 	const char *name;
 	json_t *pair;
 
-	json_object_foreach(s->until, name, pair)
-	{
+	json_object_foreach (s->until, name, pair) {
 		if (json_integer_value(json_array_get(pair, 1)) <= now_ms)
 			return name;
 	}
@@ -294,8 +314,7 @@ merge(const struct session *s, const struct apply *a, struct plan *p)
 			r = ERR_NOMEM;
 	}
 	/* A followed grant that the session has lost by its ttl. */
-	json_array_foreach(s->named, i, name)
-	{
+	json_array_foreach (s->named, i, name) {
 		const char *n = json_string_value(name);
 		const struct grant *g = set_find(&a->set, n);
 		if (g != NULL && session_grant(s, n) == NULL &&

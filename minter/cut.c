@@ -108,9 +108,9 @@ on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 }
 
 /* A grant or credential is the courier's business: it resets the streams
- * through the gate. */
+ * through the gate, and the gate confirms when it has read those resets. */
 static bool
-gate_concerned(enum rules_cut_kind kind)
+gate_told(enum rules_cut_kind kind)
 {
 	return kind == RULES_CUT_SESSION || kind == RULES_CUT_FAMILY;
 }
@@ -126,11 +126,12 @@ tell(struct cut *t)
 	    .serial = t->serial, .family = span_str(t->name)};
 	int r;
 
-	if (s->courier == NULL || (t->gate && s->gate == NULL))
+	if (s->courier == NULL || s->gate == NULL)
 		return ERR_UNAVAILABLE;
 	if ((r = link_send(s->courier, &msg_rules_cut, &rc, -1)) != 0)
 		return r;
-	return t->gate ? link_send(s->gate, &msg_guest_cut, &gc, -1) : 0;
+	return gate_told(t->kind) ? link_send(s->gate, &msg_guest_cut, &gc, -1)
+				  : 0;
 }
 
 void
@@ -147,7 +148,7 @@ cuts_add(struct cuts *c, struct session *s, enum rules_cut_kind kind,
 	    .session = s,
 	    .kind = kind,
 	    .serial = ++m->last_serial,
-	    .gate = gate_concerned(kind),
+	    .gate = true,
 	    .courier = true};
 	(void)snprintf(t->name, sizeof(t->name), "%s", name);
 	m->cuts = t;

@@ -67,6 +67,22 @@ reply(struct daemon *d, uint32_t rid, struct span id, int err, const char *dir,
 	process_send(&d->minter, &msg_done, &m, -1);
 }
 
+struct owed {
+	struct owed *next;
+	uint32_t rid;
+};
+
+static void
+answer_owed(struct session *s, const char *dir)
+{
+	for (struct owed *o = s->owed, *next; o != NULL; o = next) {
+		next = o->next;
+		reply(s->daemon, o->rid, span_str(s->id), 0, dir, "");
+		free(o);
+	}
+	s->owed = NULL;
+}
+
 static void
 forget(struct daemon *d, struct span id)
 {
@@ -206,8 +222,7 @@ bury(struct session *s)
 	forget(d, id);
 	if (s->end == SESSION_LOST)
 		process_send(&d->minter, &msg_session_lost, &lost, -1);
-	if (s->answer)
-		reply(d, s->rid, id, 0, "", "");
+	answer_owed(s, "");
 	log_event(LOG_INFO, "session_ended", LOG_STR("session", s->id));
 	session_free(s);
 }
@@ -236,9 +251,7 @@ both_dead(struct session *s)
 		return;
 	}
 	s->end = SESSION_RUNS;
-	if (s->answer)
-		reply(s->daemon, s->rid, span_str(s->id), 0, s->dir, "");
-	s->answer = false;
+	answer_owed(s, s->dir);
 	process_start(&s->gate);
 	process_start(&s->courier);
 }
@@ -396,16 +409,16 @@ session_update(struct daemon *d, const struct ctl_session_update *m)
 	return r;
 }
 
-/* One answer is owed at a time: a second wish for the same session takes
- * the first one's place, which is answered at once. */
+/* Each wish is answered, and only when it is true. */
 static void
 owe_answer(struct session *s, uint32_t rid)
 {
-	if (s->answer)
-		reply(s->daemon, s->rid, span_str(s->id), ERR_SEQUENCE, "",
-		    "overtaken");
-	s->answer = true;
-	s->rid = rid;
+	struct owed *o = malloc(sizeof(*o));
+
+	if (o == NULL) /* all die with us, which is what was wished */
+		log_fatal("out_of_memory", "cannot end a session");
+	*o = (struct owed){.next = s->owed, .rid = rid};
+	s->owed = o;
 }
 
 static void

@@ -36,8 +36,7 @@ struct session {
 	double deaths[CONFIG_CRASHES_MAX + 1]; /* loop times, a ring */
 	unsigned n_deaths;
 	enum session_end end;
-	bool answer; /* the minter waits for rid */
-	uint32_t rid;
+	struct owed *owed; /* what the minter waits for */
 	struct ev_timer patience; /* then SIGKILL */
 };
 

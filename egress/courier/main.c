@@ -275,6 +275,22 @@ on_family(void *ctx, struct link *l, const void *m, int fd)
 	return rules_put_family(a->c.rules, m);
 }
 
+/* What the gate has of ours in hand, or will read, is cut there by resets:
+ * it says when it has read them. Told of a session or family by the minter
+ * itself, it needs no word of ours. */
+static void
+pass_cut(struct app *a, const struct rules_cut *m)
+{
+	struct traffic_cut t = {.serial = m->serial};
+
+	if (m->kind == RULES_CUT_SESSION || m->kind == RULES_CUT_FAMILY ||
+	    a->c.gate == NULL)
+		return;
+	/* Not told, it does not confirm, and is killed for that. */
+	if (link_send(a->c.gate, &msg_traffic_cut, &t, -1) != 0)
+		log_event(LOG_WARN, "cut_not_passed");
+}
+
 /* When this returns no socket is written under it any more. */
 static int
 on_cut(void *ctx, struct link *l, const void *message, int fd)
@@ -290,6 +306,7 @@ on_cut(void *ctx, struct link *l, const void *message, int fd)
 		leases_changed(a->c.leases, m->name);
 	exchange_enforce(&a->c);
 	pool_drop(a->c.pool);
+	pass_cut(a, m);
 	return link_send(l, &msg_rules_cut_done,
 	    &(struct rules_cut_done){.serial = m->serial}, -1);
 }

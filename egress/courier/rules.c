@@ -267,6 +267,8 @@ int
 rules_cut(struct rules *r, const struct rules_cut *m)
 {
 	switch (m->kind) {
+	case RULES_CUT_NOTHING:
+		return m->name.n == 0 ? 0 : ERR_FORMAT;
 	case RULES_CUT_SESSION:
 		r->cut = true;
 		return m->name.n == 0 ? 0 : ERR_FORMAT;

@@ -240,7 +240,22 @@ on_refused(void *ctx, struct link *l, const void *m, int fd)
 	return 0;
 }
 
+/* The resets of this cut came before it. Without a minter nobody waits. */
+static int
+on_courier_cut(void *ctx, struct link *l, const void *m, int fd)
+{
+	const struct traffic_cut *cut = m;
+	struct guest_cut_done done = {.serial = cut->serial};
+	struct gate *g = ctx;
+
+	(void)l;
+	(void)fd;
+	(void)gate_tell(g->minter, &msg_guest_cut_done, &done);
+	return 0;
+}
+
 static const struct link_rule from_courier[] = {
+    {&msg_traffic_cut, on_courier_cut},
     {&msg_traffic_connect_done, on_connect_done},
     {&msg_traffic_interim, on_interim},
     {&msg_traffic_response, on_response},

@@ -53,6 +53,7 @@ TABLE = {
     0x090b: ("reset", (4, 2)),
     0x090c: ("refused", (4, 2, "s", "s", 4)),
     0x090d: ("note", (2, "s", "s", "s", "s", 2)),
+    0x090e: ("traffic_cut", (4,)),
 }
 IDS = {name: number for number, (name, _) in TABLE.items()}
 NUMBER = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}

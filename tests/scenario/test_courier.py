@@ -122,7 +122,7 @@ class House:
         conn = self.id()
         self.gate.send("connect", conn, family, host, port)
         kind, v, _ = self.gate.receive()
-        while kind == "window":  # of an exchange that is over
+        while kind in ("window", "traffic_cut"):  # of an exchange that is over
             kind, v, _ = self.gate.receive()
         assert v[0] == conn
         return conn, v[1] if kind == "connect_done" else REASONS[v[1]]
@@ -147,7 +147,8 @@ class House:
         status, headers, body = 0, [], b""
         while True:
             kind, v, _ = self.gate.receive()
-            if v[0] != stream or kind in ("window", "interim"):
+            if v[0] != stream or kind in ("window", "interim",
+                                          "traffic_cut"):
                 continue
             if kind == "response":
                 status, headers = v[1], unpack(v[5])
@@ -449,6 +450,8 @@ def test_cut():
             assert h.gate.receive()[0] == "bytes"
             h.cut(kind, name)
             assert h.answer(stream) == "revoked"
+            if kind > 2:  # the gate confirms what came before it
+                assert h.gate.receive()[:2] == ("traffic_cut", [7])
             assert h.get(conn=conn) == "revoked"
             assert [x["event"] for x in h.lines()] == [
                 "request", "cut", "refused"]

@@ -263,6 +263,19 @@ courier_cut(void *ctx, struct link *l, const void *msg, int fd)
 	struct rules_cut_done d = {.serial = c->serial};
 
 	(void)fd;
+	/* These the gate hears of from the courier. */
+	if (c->kind != RULES_CUT_SESSION && c->kind != RULES_CUT_FAMILY &&
+	    !p->mute_gate && !p->mute_courier && !p->h->mute_all &&
+	    p->gate != NULL) {
+		struct guest_cut_done gd = {.serial = c->serial};
+		int r = link_send(p->gate, &msg_guest_cut_done, &gd, -1);
+		if (r != 0)
+			return r;
+	}
+	if (c->kind == RULES_CUT_NOTHING)
+		return p->mute_courier
+			   ? 0
+			   : link_send(l, &msg_rules_cut_done, &d, -1);
 	p->cuts_courier++;
 	p->last_kind = c->kind;
 	keep_text(c->name, p->last_cut, sizeof(p->last_cut));
