@@ -306,5 +306,6 @@ main(int argc, char **argv)
 	    total.n, took, (unsigned long long)total.errors,
 	    total.n ? total.samples[total.n / 2] : 0,
 	    total.n ? total.samples[total.n * 99 / 100] : 0);
+	free(conns);
 	return total.errors != 0;
 }

@@ -12,6 +12,7 @@
 #include "cli/sandbox_env.h"
 #include "cli/sandbox_places.h"
 #include "cli/session_request.h"
+#include "lib/span.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -93,7 +94,10 @@ find_places(struct run *r, struct cli_error *e)
 		    "%s", strerror(errno));
 	if (add_bind(r, "the project", here, true, e) != 0)
 		return e->code;
-	strcpy(r->project, r->box.binds[0].path);
+	if (span_copy(span_str(r->box.binds[0].path), r->project,
+		sizeof(r->project)) != 0)
+		return cli_error(e, CLI_RUN_FAILED, "the project",
+		    "cd to a shorter path", "its path is too long");
 	r->box.project = r->project;
 	if (add_binds(r, "bind", true, e) != 0 ||
 	    add_binds(r, "ro-bind", false, e) != 0)

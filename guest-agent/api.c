@@ -93,7 +93,7 @@ read_token(
 	    lifetime <= 0 || lifetime > 86400) {
 		result = malformed("token answer", why);
 	} else {
-		strcpy(out->text, text);
+		memcpy(out->text, text, strlen(text) + 1);
 		out->lifetime = lifetime;
 	}
 	json_free(doc);

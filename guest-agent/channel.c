@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,7 +30,7 @@ unix_connect(int fd, const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(a.sun_path, path);
+	memcpy(a.sun_path, path, strlen(path) + 1);
 	return connect(fd, (struct sockaddr *)&a, sizeof(a));
 }
 
@@ -41,9 +42,9 @@ unix_open(const struct channel *c)
 	struct stat st;
 	int fd, saved;
 
-	strcpy(path, c->path);
-	if (stat(c->path, &st) == 0 && S_ISDIR(st.st_mode))
-		strcat(path, "/" SOCKET_NAME);
+	snprintf(path, sizeof(path), "%s%s", c->path,
+	    stat(c->path, &st) == 0 && S_ISDIR(st.st_mode) ? "/" SOCKET_NAME
+							   : "");
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
@@ -77,7 +78,7 @@ channel_find(struct channel *c, const char *where)
 	if (*where == '\0' || strlen(where) > room)
 		die(EXIT_USAGE, "--channel: a path of 1 to %zu bytes is wanted",
 		    room);
-	strcpy(c->path, where);
+	memcpy(c->path, where, strlen(where) + 1);
 	c->open = unix_open;
 	c->gone = unix_gone;
 }

@@ -283,7 +283,7 @@ int
 http_parse(const char *p, size_t n, struct http_reply *out)
 {
 	struct text body = {.limit = HTTP_BODY};
-	const char *end = p + n;
+	const char *end = p == NULL ? NULL : p + n;
 	struct head h;
 
 	if (p == NULL)

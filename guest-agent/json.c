@@ -395,9 +395,12 @@ read_value(struct reader *r)
 struct json *
 json_parse(const char *p, size_t n)
 {
-	struct reader r = {.p = p, .end = p + n};
-	struct json *v = p == NULL ? NULL : read_value(&r);
+	struct reader r = {.p = p, .end = p == NULL ? NULL : p + n};
+	struct json *v;
 
+	if (p == NULL)
+		return NULL;
+	v = read_value(&r);
 	skip_space(&r);
 	if (v != NULL && r.p == r.end)
 		return v;

@@ -125,10 +125,9 @@ unixsock_connect(const char *path, int *fd)
 {
 	char one[PATH_MAX], two[PATH_MAX];
 
-	if (strlen(path) >= PATH_MAX)
+	if (span_copy(span_str(path), one, sizeof(one)) != 0 ||
+	    span_copy(span_str(path), two, sizeof(two)) != 0)
 		return ERR_TOO_BIG;
-	strcpy(one, path);
-	strcpy(two, path);
 	int dir = open(dirname(one), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return connect_errno(errno);

@@ -77,8 +77,8 @@ change_until(struct session *s, int64_t now)
 		if (ttl == 0 || json_object_get(s->until, g->name) != NULL)
 			continue;
 		if (json_object_set_new(s->until, g->name,
-			json_pack("[I, I]", (json_int_t)(now + ttl),
-			    (json_int_t)(now_ms + ttl * 1000))) != 0)
+			json_pack("[I, I]", (json_int_t)now + ttl,
+			    (json_int_t)now_ms + ttl * 1000)) != 0)
 			return ERR_NOMEM;
 	}
 	return 0;
@@ -401,6 +401,8 @@ commit_plan(struct apply *a, struct plan *p)
 	struct session *s = p->s;
 	int r;
 
+	if (s == NULL)
+		abort(); /* make_plan() set it */
 	SWAP(s->grants, p->grants);
 	SWAP(s->placeholders, p->placeholders);
 	SWAP(s->until, p->until);

@@ -590,13 +590,13 @@ links_start(struct minter *m, struct session *s, rpc_done *done, void *ctx)
 	struct ctl_session_start c = {.rid = ask(m, done, ctx),
 	    .session = span_str(s->id),
 	    .guest = span_str(s->guest),
-	    .channel_dir =
-		s->channel_ours ? (struct span){0} : span_str(s->channel_dir),
 	    .channel_uid = s->channel_uid,
 	    .for_vault = span_str(vault),
 	    .for_dialer = span_str(dialer)};
 	int r = ERR_NOMEM;
 
+	if (!s->channel_ours)
+		c.channel_dir = span_str(s->channel_dir);
 	if (vault != NULL && dialer != NULL)
 		r = link_send(m->supervisor, &msg_session_start, &c, -1);
 	sent(s, "start", r);

@@ -23,12 +23,13 @@ send_answer(struct session *s, uint32_t rid, const struct answer *a)
 {
 	struct guest_token_given g = {.rid = rid,
 	    .status = a->status,
-	    .token = a->token == NULL ? (struct span){0} : buf_span(a->token),
 	    .expires_in = a->expires_in,
 	    .family = span_str(a->family),
 	    .error = span_str(a->error),
 	    .description = span_str(a->description)};
 
+	if (a->token != NULL)
+		g.token = buf_span(a->token);
 	return link_send(s->gate, &msg_guest_token_given, &g, -1);
 }
 
@@ -56,8 +57,7 @@ expiry(const struct session *s, int64_t now)
 	json_t *pair;
 
 	exp = s->expires < exp ? s->expires : exp;
-	json_object_foreach(s->until, name, pair)
-	{
+	json_object_foreach (s->until, name, pair) {
 		int64_t end = json_integer_value(json_array_get(pair, 0));
 		exp = end < exp ? end : exp;
 	}

@@ -4,6 +4,7 @@
 #include "supervisor/home.h"
 
 #include "lib/safefile.h"
+#include "lib/span.h"
 #include "lib/unixsock.h"
 
 #include <errno.h>
@@ -55,7 +56,8 @@ dir_of_role(const char *path, enum link_role role, const struct role_ids *ids,
 
 	if (!ids->apart)
 		return dir_ours(path, 0700, false, fd, why, size);
-	strcpy(parent, path);
+	if (span_copy(span_str(path), parent, sizeof(parent)) != 0)
+		return ERR_TOO_BIG;
 	char *name = strrchr(parent, '/');
 	*name++ = '\0';
 	if ((r = safefile_dir(parent, true, &dir, why, size)) != 0)
@@ -100,7 +102,8 @@ open_home(const char *config, char *why, size_t size)
 {
 	char path[PATH_MAX];
 
-	strcpy(path, config);
+	if (span_copy(span_str(config), path, sizeof(path)) != 0)
+		return ERR_TOO_BIG;
 	*strrchr(path, '/') = '\0';
 	return dir_ours(path[0] == '\0' ? "/" : path, 0711, path[0] != '\0',
 	    NULL, why, size);
