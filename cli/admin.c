@@ -4,6 +4,7 @@
  * up. */
 #include "cli/admin.h"
 
+#include "cli/daemon.h"
 #include "lib/buf.h"
 #include "lib/unixsock.h"
 #include "scope/grant_json.h"
@@ -28,7 +29,7 @@ reach(struct cli *cli, const char *what, int *fd, struct cli_error *e)
 	if (r == 0)
 		r = unixsock_connect(path, fd);
 	if (r == ERR_NOT_FOUND || r == ERR_UNAVAILABLE)
-		return cli_error(e, CLI_NOT_RUNNING, what, "hatcheck init",
+		return cli_error(e, CLI_NOT_RUNNING, what, daemon_next(cli),
 		    "the daemon does not run (nobody at %s)", path);
 	if (r != 0)
 		return cli_error_from(e, r, what, "hatcheck doctor");

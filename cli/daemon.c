@@ -5,6 +5,7 @@
 #include "cli/daemon.h"
 
 #include "cli/admin.h"
+#include "lib/link.h"
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
 
@@ -221,6 +222,31 @@ start(struct cli *cli, struct cli_error *e)
 	}
 	close(log);
 	return e->code;
+}
+
+const char *
+daemon_next(const struct cli *cli)
+{
+	char path[PATH_MAX];
+
+	return paths_join(cli->paths.config, "vault.json", path) == 0 &&
+		       access(path, F_OK) == 0
+		   ? "hatcheck start"
+		   : "hatcheck init";
+}
+
+bool
+daemon_other_build(struct cli *cli)
+{
+	struct cli_error ignored = {0};
+	json_t *s = NULL;
+	bool other;
+
+	if (admin_call(cli, "status", NULL, &s, &ignored) != 0)
+		return false;
+	other = strcmp(cli_string(s, "build"), link_build_id()) != 0;
+	json_decref(s);
+	return other;
 }
 
 int

@@ -30,4 +30,15 @@ int daemon_program(const struct cli *cli, const char *name,
     char out[static PATH_MAX], struct cli_error *e)
     __attribute__((warn_unused_result));
 
+/* What to do when it does not run: start, or, where no vault was chosen
+ * yet, init. */
+const char *daemon_next(const struct cli *cli);
+
+/* Does the daemon that runs come from another build than this program?
+ * It goes on after an upgrade; its vault speaks to its own build only. */
+bool daemon_other_build(struct cli *cli);
+#define DAEMON_OTHER_BUILD \
+	"the running daemon is of another build than this program"
+#define DAEMON_OTHER_NEXT "hatcheck stop; hatcheck start"
+
 #endif

@@ -247,12 +247,14 @@ check_vault(struct cli *cli, struct finding *f)
 	const char *state = cli_string(s, "state"), *why = cli_string(s, "why");
 	bool open = strcmp(state, "open") == 0;
 	bool locked = strcmp(state, "locked") == 0;
+	bool unmade = strcmp(state, "uninitialised") == 0;
 	found(f,
 	    open     ? GOOD
 	    : locked ? WARN
 		     : BAD,
 	    open     ? ""
 	    : locked ? "hatcheck unlock"
+	    : unmade ? "hatcheck init"
 		     : "hatcheck logs",
 	    "%s: %s%s%s", cli_string(s, "backend"), state,
 	    why[0] == '\0' ? "" : ", ", why);

@@ -187,6 +187,9 @@ start_run(struct cli *cli, const struct args *a)
 	(void)daemon_running(cli, &pid); /* for show */
 	if (!cli->json)
 		printf("running, pid %d\n", (int)pid);
+	if (daemon_other_build(cli))
+		cli_note(cli, "hatcheck: start: " DAEMON_OTHER_BUILD
+			      "\n  next: " DAEMON_OTHER_NEXT);
 	return finish(cli, json_pack("{s:i}", "pid", (int)pid));
 }
 
@@ -285,8 +288,8 @@ print_status(const struct cli *cli, const json_t *s, pid_t pid)
 	    cli_string(s, "audit"));
 	print_processes(json_object_get(s, "processes"));
 	if (strcmp(cli_string(s, "build"), link_build_id()) != 0)
-		cli_note(cli, "\nThe running daemon is of another build.\n"
-			      "  next: hatcheck stop; hatcheck init");
+		cli_note(cli, "\nhatcheck: status: " DAEMON_OTHER_BUILD
+			      "\n  next: " DAEMON_OTHER_NEXT);
 	return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 

@@ -3,6 +3,7 @@
  * if it is us or root. At a bound: gives up after a stated time. */
 #include "cli/vault_client.h"
 
+#include "cli/daemon.h"
 #include "lib/link.h"
 #include "lib/unixsock.h"
 #include "messages/vault_cli.h"
@@ -25,7 +26,7 @@ reach(struct cli *cli, const char *what, int *fd, struct cli_error *e)
 	if (r == 0)
 		r = unixsock_connect(path, fd);
 	if (r == ERR_NOT_FOUND || r == ERR_UNAVAILABLE)
-		return cli_error(e, CLI_NOT_RUNNING, what, "hatcheck init",
+		return cli_error(e, CLI_NOT_RUNNING, what, daemon_next(cli),
 		    "the daemon does not run (nobody at %s)", path);
 	if (r != 0)
 		return cli_error_from(e, r, what, "hatcheck doctor");
@@ -87,10 +88,10 @@ vault_call(struct cli *cli, const char *verb, const char *what, json_t *in,
 	r = exchange(fd, verb, span_str(text == NULL ? "{}" : text), secret,
 	    store, &reply);
 	close(fd);
-	if (r == ERR_FORMAT)
-		(void)cli_error(e, CLI_FAILED, what,
-		    "hatcheck stop; hatcheck init",
-		    "the running daemon is of another build than this program");
+	/* Of two builds, each hangs up on the other: see who was faster. */
+	if (r == ERR_FORMAT || (r != 0 && daemon_other_build(cli)))
+		(void)cli_error(e, CLI_FAILED, what, DAEMON_OTHER_NEXT, "%s",
+		    DAEMON_OTHER_BUILD);
 	else if (r != 0)
 		(void)cli_error(e, CLI_FAILED, what, "hatcheck logs",
 		    "the vault did not answer: %s", err_text(r));

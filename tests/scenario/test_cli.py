@@ -361,6 +361,45 @@ def test_completion():
     assert got == [b"github"], got
 
 
+def test_upgrade():
+    "a program of another build than the daemon says so, and what to do"
+    build = house.hatcheck("version").stdout.split()[-1].strip(b")")
+    other = house.bin / "hatcheck-next"
+    other.write_bytes((house.bin / "hatcheck").read_bytes().replace(
+        build, b"1" * 16 + build[16:]))
+    other.chmod(0o755)
+
+    def new(*words):
+        done = subprocess.run(
+            house.as_owner([str(other), "--home", str(house.home), *words]),
+            capture_output=True, text=True, env=house.env, cwd="/",
+            stdin=subprocess.DEVNULL)
+        return done.returncode, done.stderr
+
+    for words in (["credential", "list"], ["vault", "status"],
+                  ["credential", "remove", "demo"], ["start"], ["status"]):
+        got, text = new(*words)
+        assert "of another build" in text, (words, got, text)
+        assert "next: hatcheck stop; hatcheck start" in text, (words, text)
+        assert (got == 0) == (words[0] in ("start", "status")), (words, got)
+
+
+def test_uninitialised():
+    "a house whose vault was not chosen is told to be initialised"
+    bare = House(init=False, start=False)
+    try:
+        done = bare.hatcheck("credential", "list", check=False)
+        assert b"next: hatcheck init\n" in done.stderr, done
+        done = bare.hatcheck("--json", "doctor", check=False)
+        checks = {c["name"]: c for c in json.loads(done.stdout)["checks"]}
+        assert checks["vault"]["mend"] == "hatcheck init", checks["vault"]
+        bare.hatcheck("stop")
+        done = bare.hatcheck("status", check=False)
+        assert b"next: hatcheck init\n" in done.stderr, done
+    finally:
+        bare.close()
+
+
 def test_stopped():
     "without a daemon looking exits with 3; stop twice too"
     house.hatcheck("stop")
@@ -368,6 +407,8 @@ def test_stopped():
                   ["session", "list"], ["vault", "status"]):
         got, text = error(*words)
         assert got == 3, (words, got, text)
+        if words != ["stop"]:  # its vault was chosen: no second init
+            assert "next: hatcheck start\n" in text, (words, text)
     house.hatcheck("audit", "verify")  # offline
     house.hatcheck("logs", "-n", "5")
 
