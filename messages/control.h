@@ -16,6 +16,10 @@
 #define CONTROL_FD 3  /* link to the supervisor */
 #define LISTEN_FD 4   /* gate: its channel; minter: admin; vault: CLI */
 #define AUDIT_FD 5    /* courier: its session's audit file, O_RDWR|O_APPEND */
+/* vault of a system service: the systemd credential "hatcheck", which root
+ * alone can open; absent where the vault's user can do that itself. */
+#define CREDENTIAL_FD 5
+#define CREDENTIAL_NAME "hatcheck"
 
 #define SESSION_ID_MAX 32
 #define NAME_MAX_ 64 /* credential, grant and guest names */

@@ -4,8 +4,11 @@
  * the word out. */
 #include "supervisor/birth.h"
 
+#include "lib/log.h"
 #include "lib/unixsock.h"
+#include "messages/control.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -91,6 +94,31 @@ add_group(const struct process *p, struct birth *b)
 	    (unsigned)p->daemon->home.admin_gid); /* fits */
 	add_word(b, "--admin-gid");
 	add_word(b, b->gid);
+}
+
+/* systemd keeps the directory root's, and a role has a uid of its own. */
+int
+birth_credential(void)
+{
+	const char *where = getenv("CREDENTIALS_DIRECTORY");
+	struct stat st;
+	int dir, fd;
+
+	if (where == NULL || where[0] != '/' ||
+	    (dir = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	fd = openat(dir, CREDENTIAL_NAME,
+	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	close(dir);
+	if (fd < 0)
+		return -1; /* it has none: the vault says so if it needs it */
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == geteuid() && (st.st_mode & 0077) == 0)
+		return fd;
+	log_event(LOG_ERROR, "credential_refused",
+	    LOG_STR("why", "not a file of our own alone"));
+	close(fd);
+	return -1;
 }
 
 static void

@@ -19,6 +19,10 @@ struct birth {
 /* Words borrow from p and its daemon. */
 void birth_fill(const struct process *p, struct birth *out);
 
+/* The credential that systemd made for the service, CREDENTIAL_NAME, opened
+ * as root; -1 when there is none. */
+int birth_credential(void);
+
 /* A D-Bus address that names one unix socket and nothing else: no
  * transport that would run a program. */
 bool birth_bus_is_plain(const char *address);

@@ -236,17 +236,19 @@ try_start(struct process *p)
 {
 	const struct daemon *d = p->daemon;
 	struct birth birth;
-	int childs = -1, r;
+	int childs = -1, credential = -1, r;
 
 	if (p->role == LINK_VAULT)
 		home_hand_over(&d->home, &d->ids);
 	birth_fill(p, &birth);
 	if ((r = open_control(p, &childs)) != 0)
 		return r;
+	if (p->role == LINK_VAULT && d->ids.apart)
+		credential = birth_credential();
 	struct spawn s = {.program = d->helpers.fd[p->role],
 	    .control = childs,
 	    .listen = listening_fd(p),
-	    .audit = p->role == LINK_COURIER ? p->session->audit : -1,
+	    .file = p->role == LINK_COURIER ? p->session->audit : credential,
 	    .apart = d->ids.apart,
 	    .uid = d->ids.uid[p->role],
 	    .gid = d->ids.gid[p->role],
@@ -254,6 +256,8 @@ try_start(struct process *p)
 	    .envp = birth.envp};
 	r = spawn_child(&s, &p->pid);
 	close(childs);
+	if (credential >= 0)
+		close(credential);
 	return r;
 }
 

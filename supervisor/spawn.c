@@ -49,7 +49,7 @@ place_all(const struct spawn *s, int *program)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int up[] = {
-	    lift(null), lift(s->control), lift(s->listen), lift(s->audit)};
+	    lift(null), lift(s->control), lift(s->listen), lift(s->file)};
 
 	if (null < 0)
 		give_up("/dev/null");

@@ -18,7 +18,7 @@ struct spawn {
 	int program; /* to be executed */
 	int control; /* the child's end */
 	int listen;  /* or -1 */
-	int audit;   /* or -1 */
+	int file;    /* at AUDIT_FD or CREDENTIAL_FD, or -1 */
 	uid_t uid;   /* used when apart is true */
 	gid_t gid;
 	int apart;

@@ -16,6 +16,10 @@
 
 #define PASSPHRASE_MIN 8
 
+/* In a system service the credential is root's: the supervisor opened it.
+ * fd: that of birth, or -1; said once, before the others are called. */
+void keysource_born_with(int fd);
+
 /* The path of the file that holds the key; ERR_ARGUMENT: it needs a
  * passphrase; ERR_NOT_FOUND: no credentials directory. */
 MUST_USE int keysource_path(const struct config_choice *c,

@@ -116,6 +116,14 @@ listening(int fd)
 	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+static bool
+regular(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -126,7 +134,8 @@ main(int argc, char **argv)
 	struct house *house = NULL;
 	struct ev_loop *loop;
 
-	jail_begin("vault", LISTEN_FD);
+	jail_begin("vault", CREDENTIAL_FD);
+	keysource_born_with(regular(CREDENTIAL_FD) ? CREDENTIAL_FD : -1);
 	log_open("vault");
 	parse(argc, argv, &config, &state, &fds.group);
 	if (sodium_init() < 0 ||

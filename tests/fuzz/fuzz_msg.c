@@ -66,6 +66,7 @@ static const struct msg_type *const types[] = {
     &msg_traffic_reset,
     &msg_traffic_refused,
     &msg_traffic_note,
+    &msg_traffic_cut,
     &msg_vault_request,
     &msg_vault_reply,
 };

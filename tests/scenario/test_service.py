@@ -2,9 +2,11 @@
 import grp
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -116,6 +118,34 @@ def test_admin_group():
     assert ask(*member).returncode == 0
     assert ask(*other).returncode != 0
     assert ask(*other, what=("credential", "list")).returncode != 0
+
+
+def test_systemd_credential():
+    "the vault's key from systemd's directory, which is root's alone"
+    folder = Path(tempfile.mkdtemp(prefix="hck-credentials-"))
+    key = folder / "hatcheck"
+    key.write_bytes(secrets.token_bytes(32))
+    os.chmod(key, 0o400)
+    os.chmod(folder, 0o500)
+    other = House(service=True, start=False, vault=(
+        "--vault", "sealed-file", "--key", "systemd-credential"),
+        env={"CREDENTIALS_DIRECTORY": str(folder)})
+    try:
+        other.start()
+        wait_for(lambda: other.json("status")["vault"]["state"] == "open")
+        other.credential("kept", KEY, "--host", "api.demo.test")
+        before = other.processes("vault")[0]["pid"]
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda: b"kept" in other.hatcheck(
+            "credential", "list", check=False).stdout, 20)
+        os.chmod(folder, 0o700)
+        os.chmod(key, 0o444)  # not root's alone: no key
+        other.stop()
+        other.start()
+        assert other.json("status")["vault"]["state"] != "open"
+    finally:
+        other.close()
+        shutil.rmtree(folder)
 
 
 tap.main(globals(), setup, teardown)
