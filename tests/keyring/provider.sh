@@ -67,6 +67,7 @@ random_uuid() {
 	head -c16 /dev/urandom | base64
 }
 
+# To the tray, since 2.7.10 crashes when it shows its window off-screen.
 start_keepassxc() {
 	local uuid hex braced
 	cat >"$XDG_CONFIG_HOME/keepassxc/keepassxc.ini" <<-'END'
@@ -78,6 +79,8 @@ start_keepassxc() {
 	[GUI]
 	CheckForUpdates=false
 	MinimizeOnStartup=true
+	ShowTrayIcon=true
+	MinimizeToTray=true
 	[FdoSecrets]
 	Enabled=true
 	ShowNotification=false
