@@ -38,7 +38,7 @@ ALL_CFLAGS += -D_FORTIFY_SOURCE=2
 endif
 
 # llhttp: a library on Debian 13; its packaged C sources on Debian 12.
-ifeq ($(shell $(PKG) --exists libllhttp && echo yes),yes)
+ifeq ($(shell $(PKG) --exists libllhttp 2>/dev/null && echo yes),yes)
 LLHTTP_LIBS := $(shell $(PKG) --libs libllhttp)
 LLHTTP_OBJS :=
 else

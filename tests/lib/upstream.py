@@ -33,7 +33,8 @@ def make_ca(folder):
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
          "/CN=Recorder CA", "-keyout", key, "-out", cert, "-addext",
-         "basicConstraints=critical,CA:TRUE"],
+         "basicConstraints=critical,CA:TRUE", "-addext",
+         "keyUsage=critical,keyCertSign"],
         check=True, capture_output=True)
     return key, cert
 
@@ -42,7 +43,8 @@ def make_leaf(folder, names, ca, days=30, start=None):
     key, csr, cert = (folder / f"leaf.{e}" for e in ("key", "csr", "pem"))
     ext = folder / "leaf.ext"
     sans = ",".join(f"DNS:{n}" for n in names)
-    ext.write_text(f"subjectAltName={sans}\nbasicConstraints=CA:FALSE\n")
+    ext.write_text(f"subjectAltName={sans}\nbasicConstraints=CA:FALSE\n"
+                   "authorityKeyIdentifier=keyid\n")
     subprocess.run(
         ["openssl", "req", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=leaf",

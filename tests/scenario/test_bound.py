@@ -5,6 +5,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -197,7 +198,7 @@ def test_bad_certificates():
     cases = {
         "stranger": bad_upstream("stranger.test"),
         "othername": bad_upstream("othername.test", names=["else.test"]),
-        "expired": bad_upstream("expired.test", days=-1),
+        "expired": bad_upstream("expired.test", days=0),
         "wild": bad_upstream("a.b.wild.test", names=["*.wild.test"]),
         "partial": bad_upstream("app.partial.test",
                                 names=["a*.partial.test"]),
@@ -207,6 +208,7 @@ def test_bad_certificates():
     cases["stranger"].ca_file = str(stranger[1])
     subprocess.run(["chmod", "-R", "a+rX", Path(stranger[1]).parent],
                    check=True)
+    time.sleep(1.1)  # until "expired" is
     for what, u in cases.items():
         host = u.names[0]
         house.credential(what, KEY, "--host", host)
