@@ -12,6 +12,16 @@
  * user has 8 MiB to lock. */
 #define LOCKED_KEEP 16384
 
+/* A locked block costs a dozen system calls to make and to give back, and a
+ * request takes several: each thread keeps a few of the smallest size,
+ * wiped. The one mutable static of lib, for that. */
+#define BLOCK 4096
+#define BLOCKS_KEPT 16
+static _Thread_local struct {
+	uint8_t *p[BLOCKS_KEPT];
+	size_t n;
+} spare;
+
 struct buf {
 	uint8_t *p;
 	size_t start, end, size, limit;
@@ -47,6 +57,8 @@ get_memory(const struct buf *b, size_t n)
 {
 	if (!b->locked)
 		return malloc(n);
+	if (n == BLOCK && spare.n > 0)
+		return spare.p[--spare.n];
 	/* sodium_malloc() locks but hides a failure to: see secret.c. */
 	uint8_t *p = sodium_malloc(n);
 	if (p != NULL && sodium_mlock(p, n) != 0) {
@@ -61,7 +73,10 @@ give_back(struct buf *b)
 {
 	if (b->p == NULL)
 		return;
-	if (b->locked) {
+	if (b->locked && b->size == BLOCK && spare.n < BLOCKS_KEPT) {
+		sodium_memzero(b->p, BLOCK);
+		spare.p[spare.n++] = b->p;
+	} else if (b->locked) {
 		sodium_free(b->p); /* wipes */
 	} else {
 		sodium_memzero(b->p, b->size);
@@ -118,7 +133,8 @@ pack(struct buf *b)
 static int
 grow(struct buf *b, size_t need)
 {
-	size_t size = b->size == 0 ? 256 : b->size;
+	size_t first = b->locked ? BLOCK : 256;
+	size_t size = b->size == 0 ? first : b->size;
 
 	while (size < need)
 		size = size > b->limit / 2 ? b->limit : size * 2;
