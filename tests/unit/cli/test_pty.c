@@ -82,6 +82,9 @@ begin(struct session *s, const char *script)
 	assert_int_equal(tcgetattr(slave, &modes), 0);
 	s->pid = fork();
 	if (s->pid == 0) {
+		/* A shell's background jobs are born deaf to Ctrl-C. */
+		(void)signal(SIGINT, SIG_DFL);
+		(void)signal(SIGQUIT, SIG_DFL);
 		close(s->master);
 		if (login_tty(slave) != 0)
 			_exit(93);
