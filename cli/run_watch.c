@@ -11,9 +11,14 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TOLD_MAX 4096
+/* What heeds no SIGTERM or SIGHUP may go on this long, or until a second
+ * one: the end must be ours, with what is held back then, and not that of
+ * a user who kills us in the end. */
+#define GRACE_MS 10000
 
 static const int passed_on[] = {
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -27,6 +32,7 @@ struct watch {
 	int info;  /* -1 once it was closed */
 	int agent; /* pidfd, -1 not yet known */
 	int early; /* a signal that came before that, 0 none */
+	int64_t deadline; /* 0: it may live */
 	bool ended;
 	int status; /* of bwrap */
 };
@@ -101,6 +107,40 @@ listen_to(struct watch *w)
 	}
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* SIGKILL to the first process of a pid namespace ends all in it. */
+static void
+pass_on(struct watch *w, int number)
+{
+	bool last = number == SIGTERM || number == SIGHUP;
+
+	send_agent(w, last && w->deadline != 0 ? SIGKILL : number);
+	if (last && w->deadline == 0)
+		w->deadline = now_ms() + GRACE_MS;
+}
+
+static int
+patience(struct watch *w)
+{
+	int64_t left = w->deadline - now_ms();
+
+	if (w->deadline == 0)
+		return -1;
+	if (left > 0)
+		return (int)left;
+	send_agent(w, SIGKILL);
+	w->deadline = now_ms() + GRACE_MS; /* again, if need be */
+	return GRACE_MS;
+}
+
 static void
 hear(struct watch *w)
 {
@@ -111,7 +151,7 @@ hear(struct watch *w)
 		if (s.ssi_signo == SIGWINCH) {
 			pty_resize(w->pty);
 		} else if (s.ssi_signo != SIGCHLD) {
-			send_agent(w, (int)s.ssi_signo);
+			pass_on(w, (int)s.ssi_signo);
 		} else if (waitpid(w->run->bwrap, &status, WNOHANG) ==
 			   w->run->bwrap) {
 			w->ended = true;
@@ -128,7 +168,7 @@ turn(struct watch *w)
 	pty_poll(w->pty, p);
 	p[3] = (struct pollfd){.fd = w->signals, .events = POLLIN};
 	p[4] = (struct pollfd){.fd = w->info, .events = POLLIN};
-	if (poll(p, 5, -1) < 0)
+	if (poll(p, 5, patience(w)) < 0)
 		return; /* EINTR: a signal that is not ours */
 	pty_step(w->pty, p);
 	if (p[4].revents != 0)

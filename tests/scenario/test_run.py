@@ -239,6 +239,28 @@ def test_signal():
     assert not sessions()
 
 
+def test_deaf():
+    "a command that heeds no signal is ended, and what it left is held back"
+    p = subprocess.Popen(
+        command("--grant", "demo-api", "--", "sh", "-c",
+                "trap '' TERM HUP; echo evil > .envrc; echo up; "
+                "while :; do sleep 0.05; done"), stdout=subprocess.PIPE,
+        cwd=project, env=house.env)
+    assert p.stdout.readline() == b"up\n"
+    p.terminate()
+    try:
+        p.wait(0.3)
+    except subprocess.TimeoutExpired:
+        p.terminate()  # as one does
+    try:
+        assert p.wait(20) == 137
+    finally:
+        p.kill()
+    assert not (project / ".envrc").exists()
+    assert not sessions()
+    clear()
+
+
 def test_killed():
     "a killed CLI takes the sandbox with it"
     mark = "mark-" + secrets.token_hex(8)
