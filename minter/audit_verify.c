@@ -132,7 +132,13 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 		note(c, AUDIT_BAD, AUDIT_FILE, line, "an anchor is malformed");
 		return 0;
 	}
-	if (c->keys.n != 0 && (r = check_signature(c, o, &a)) != 0) {
+	if (c->keys.n == 0) {
+		/* Whoever forged anchors would take the keys away. */
+		if (c->report.anchors == 1)
+			note(c, AUDIT_BAD, AUDIT_FILE, line,
+			    "there are anchors, but no public keys to check "
+			    "them with");
+	} else if ((r = check_signature(c, o, &a)) != 0) {
 		if (r == ERR_NOMEM)
 			return r;
 		note(c, AUDIT_BAD, AUDIT_FILE, line, "%s",
@@ -145,6 +151,23 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 	if ((slot = add_anchor(c)) == NULL)
 		return ERR_NOMEM;
 	a.line = line;
+	*slot = a;
+	return 0;
+}
+
+/* A session begins with a line here: one without was cut off with it. Kept
+ * as an anchor of nothing, before its first line. */
+static int
+take_session(struct check *c, const json_t *o, uint64_t line)
+{
+	struct anchor a = {.line = line}, *slot;
+
+	if (json_text_copy(o, "session", a.session, sizeof(a.session)) != 0) {
+		note(c, AUDIT_BAD, AUDIT_FILE, line, "it names no session");
+		return 0;
+	}
+	if ((slot = add_anchor(c)) == NULL)
+		return ERR_NOMEM;
 	*slot = a;
 	return 0;
 }
@@ -163,6 +186,8 @@ each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 		    "the line is no JSON object with an event");
 	else if (strcmp(event, "anchor") == 0)
 		r = take_anchor(c, o, at->seq);
+	else if (strcmp(event, "session_created") == 0)
+		r = take_session(c, o, at->seq);
 	json_decref(o);
 	return r;
 }
@@ -293,6 +318,12 @@ check_session(struct check *c, const char *file)
 	session[n] = '\0';
 	c->file = file;
 	c->session = session;
+	size_t at = first_anchor(c, session, 0);
+	if (at == c->n_anchors || strcmp(c->anchors[at].session, session) != 0)
+		note(c, AUDIT_BAD, file, 0,
+		    "no line of %s made or anchored this session: lines were "
+		    "cut off there",
+		    AUDIT_FILE);
 	int r = check_chain(c, session, each_session_line, &head);
 	if (r == 0)
 		check_tail(c, &head, bad == c->report.bad);

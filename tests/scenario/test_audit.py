@@ -1,0 +1,107 @@
+"""What somebody may do to the audit directory, and that verify names it
+(requirement 28)."""
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, wait_for  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+house = up = folder = guest = None
+
+
+def setup():
+    global house, up, folder, guest
+    up = Upstream(["api.demo.test"])
+    house = House()
+    house.credential("demo", "canary-" + secrets.token_hex(20),
+                     "--host", "api.demo.test")
+    house.apply(house.grant_yaml("one", up, credential="demo"))
+    guest = house.session("agent", "one")
+    for i in range(5):
+        assert guest.get(f"https://api.demo.test/{i}")[0] == 200
+    guest.end()
+    wait_for(lambda: any(x["event"] == "anchor"
+                         for x in house.audit_lines("minter")))
+    time.sleep(0.2)
+    house.stop()
+    folder = house.home / "log" / "audit"
+
+
+def teardown():
+    if house:
+        house.close()
+    if up:
+        up.close()
+
+
+def verdict():
+    return house.hatcheck("audit", "verify", str(folder), check=False)
+
+
+def cut(lines, i, j):
+    return lines[:i] + lines[j:]
+
+
+HARM = {
+    "edited": lambda x: [x[0], x[1].replace(b'"time":1', b'"time":2', 1)] +
+    x[2:],
+    "one removed": lambda x: cut(x, 1, 2),
+    "first removed": lambda x: cut(x, 0, 1),
+    "swapped": lambda x: [x[0], x[2], x[1]] + x[3:],
+    "doubled": lambda x: x[:2] + x[1:],
+    "half a line": lambda x: x[:-1] + [x[-1][:-9]],
+    "a space": lambda x: [x[0].replace(b"{", b"{ ", 1)] + x[1:],
+    "a NUL": lambda x: x[:-1] + [x[-1][:-1] + b"\0\n"],
+    "a line more": lambda x: x + [b"\n"],
+    "emptied": lambda x: [],
+    "deleted": lambda x: None,
+}
+
+
+def harm(path, how):
+    was = path.read_bytes()
+    now = how(was.splitlines(True))
+    aside = path.with_suffix(".aside")
+    os.rename(path, aside)
+    if now is not None:
+        path.write_bytes(b"".join(now))
+        os.chmod(path, 0o644)
+    try:
+        return verdict()
+    finally:
+        os.replace(aside, path)
+
+
+def test_each_harm_is_named():
+    "whatever is done to a chain, verify says bad and names the file"
+    assert verdict().returncode == 0, verdict()
+    for path in (folder / f"{guest.id}.jsonl", folder / "minter.jsonl"):
+        for name, how in HARM.items():
+            done = harm(path, how)
+            assert done.returncode == 7, (path.name, name, done.stdout)
+            assert path.name in done.stdout.decode(), (path.name, name)
+    assert verdict().returncode == 0
+
+
+def test_minter_chain_cut_short():
+    "a minter chain cut before a session began does not hide the session"
+    def before_session(lines):
+        at = [i for i, x in enumerate(lines) if b'"session_created"' in x]
+        return lines[:at[0]]
+    done = harm(folder / "minter.jsonl", before_session)
+    assert done.returncode == 7, done
+
+
+def test_no_keys():
+    "anchors without their keys are not taken for good"
+    for how in (lambda x: None, lambda x: [b'{"keys":[]}\n']):
+        done = harm(folder / "keys.json", how)
+        assert done.returncode == 7, done
+
+
+tap.main(globals(), setup, teardown)
