@@ -10,10 +10,15 @@
 
 #define BASIC_MAX 4096
 
-enum place { PLACE_CREDENTIAL, PLACE_REMOVED };
+enum place {
+	PLACE_CREDENTIAL,
+	PLACE_REMOVED, /* and noted */
+	PLACE_HEARSAY, /* removed */
+	PLACE_OVERRIDE /* refused */
+};
 
 struct row {
-	const char *name; /* lower case, with "-" */
+	const char *name; /* lower case */
 	enum place place;
 };
 
@@ -24,7 +29,6 @@ static const struct row headers_table[] = {
     {"cookie", PLACE_REMOVED},
     {"cookie2", PLACE_REMOVED},
     {"api-key", PLACE_CREDENTIAL},
-    {"apikey", PLACE_CREDENTIAL},
     {"api-token", PLACE_CREDENTIAL},
     {"auth-token", PLACE_CREDENTIAL},
     {"access-token", PLACE_CREDENTIAL},
@@ -34,7 +38,6 @@ static const struct row headers_table[] = {
     {"deploy-token", PLACE_CREDENTIAL},
     {"client-secret", PLACE_CREDENTIAL},
     {"x-api-key", PLACE_CREDENTIAL},
-    {"x-apikey", PLACE_CREDENTIAL},
     {"x-api-token", PLACE_CREDENTIAL},
     {"x-api-secret", PLACE_CREDENTIAL},
     {"x-app-key", PLACE_CREDENTIAL},
@@ -98,72 +101,148 @@ static const struct row headers_table[] = {
     {"mailgun-api-key", PLACE_CREDENTIAL},
     {"plaid-secret", PLACE_CREDENTIAL},
     {"notion-token", PLACE_CREDENTIAL},
+    /* What proxies say of whom and where they asked for. The guest is no
+     * proxy of the upstream's, and only one host was checked. */
+    {"forwarded", PLACE_HEARSAY},
+    {"x-host", PLACE_HEARSAY},
+    {"x-original-host", PLACE_HEARSAY},
+    {"x-http-host-override", PLACE_HEARSAY},
+    {"remote-user", PLACE_HEARSAY},
+    {"x-remote-user", PLACE_HEARSAY},
+    /* Another method or path than the one that was checked. */
+    {"x-http-method-override", PLACE_OVERRIDE},
+    {"x-http-method", PLACE_OVERRIDE},
+    {"x-method-override", PLACE_OVERRIDE},
+    {"x-original-method", PLACE_OVERRIDE},
+    {"x-original-url", PLACE_OVERRIDE},
+    {"x-original-uri", PLACE_OVERRIDE},
+    {"x-rewrite-url", PLACE_OVERRIDE},
+    {"x-rewrite-uri", PLACE_OVERRIDE},
+    {"x-override-url", PLACE_OVERRIDE},
 };
 
+/* Of these there are too many: x-forwarded-host, -user, -uri, ... */
+#define FORWARDED "x-forwarded-"
+
 /* Query keys. */
-static const char *const query_table[] = {"key", "api-key", "apikey",
-    "api-token", "app-key", "appkey", "app-secret", "access-key",
-    "access-token", "accesstoken", "access-key-id", "awsaccesskeyid",
-    "secret-access-key", "auth", "auth-key", "auth-token", "authtoken",
-    "authorization", "bearer", "bearer-token", "client-secret", "credential",
-    "credentials", "code-verifier", "id-token", "jwt", "assertion",
-    "client-assertion", "oauth-token", "oauth-signature", "pass", "passwd",
-    "password", "private-token", "job-token", "refresh-token", "secret",
-    "secret-key", "session-token", "sessionid", "sid", "sig", "sign",
+static const char *const query_table[] = {"key", "api-key", "api-token",
+    "app-key", "app-secret", "api-secret", "access-key", "access-token",
+    "access-key-id", "awsaccesskeyid", "secret-access-key", "auth", "auth-key",
+    "auth-token", "authorization", "bearer", "bearer-token", "client-secret",
+    "credential", "credentials", "code-verifier", "id-token", "jwt",
+    "assertion", "client-assertion", "oauth-token", "oauth-signature", "pass",
+    "passwd", "password", "private-token", "job-token", "refresh-token",
+    "secret", "secret-key", "session-token", "sessionid", "sid", "sig", "sign",
     "signature", "subscription-key", "subject-token", "token",
     "x-amz-credential", "x-amz-security-token", "x-amz-signature",
     "x-goog-credential", "x-goog-signature", "x-api-key"};
 
+/* How names are written: header fields as they are; keys of a query with
+ * escapes, and with "[...]" where an upstream makes arrays of them. */
+enum spelling { SPELLED_PLAIN, SPELLED_QUERY };
+
 static int
-fold(uint8_t c)
+hex(uint8_t c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c + ('a' - 'A');
-	return c == '_' ? '-' : c;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Take one byte of a name; -1 at its end. */
+static int
+name_byte(struct span *s, enum spelling how)
+{
+	int c = s->n == 0 ? -1 : s->p[0];
+	size_t used = 1;
+
+	if (how == SPELLED_QUERY && c == '%' && s->n >= 3 &&
+	    hex(s->p[1]) >= 0 && hex(s->p[2]) >= 0) {
+		c = hex(s->p[1]) << 4 | hex(s->p[2]);
+		used = 3;
+	}
+	if (c < 0 || (how == SPELLED_QUERY && c == '['))
+		return -1;
+	*s = span_from(*s, used);
+	return c;
+}
+
+/* The next letter or digit in lower case. What lies between is skipped:
+ * upstreams read api-key, api_key, api.key and apiKey as one name. */
+static int
+next_letter(struct span *s, enum spelling how)
+{
+	int c;
+
+	while ((c = name_byte(s, how)) >= 0) {
+		if (c >= 'A' && c <= 'Z')
+			return c + ('a' - 'A');
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		    c >= 0x80)
+			return c;
+	}
+	return -1;
 }
 
 static bool
-same_name(struct span s, const char *name)
+same_name(struct span s, const char *name, enum spelling how)
 {
-	size_t n = strlen(name);
+	struct span n = span_str(name);
+	int a, b;
 
-	if (s.n != n)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (fold(s.p[i]) != fold((uint8_t)name[i]))
-			return false;
-	}
-	return true;
+	do {
+		a = next_letter(&s, how);
+		b = next_letter(&n, SPELLED_PLAIN);
+	} while (a == b && a >= 0);
+	return a == b;
+}
+
+static bool
+begins_like(struct span s, const char *name)
+{
+	struct span n = span_str(name);
+	int a, b;
+
+	do {
+		b = next_letter(&n, SPELLED_PLAIN);
+		a = b < 0 ? -1 : next_letter(&s, SPELLED_PLAIN);
+	} while (a == b && b >= 0);
+	return b < 0;
 }
 
 static bool
 in_slots(struct span name, enum slot_type type, const struct slot *const *slots,
     size_t n)
 {
+	enum spelling how = type == SLOT_QUERY ? SPELLED_QUERY : SPELLED_PLAIN;
+
 	for (size_t i = 0; i < n; i++) {
-		if (slots[i]->type == type && same_name(name, slots[i]->name))
+		if (slots[i]->type == type &&
+		    same_name(name, slots[i]->name, how))
 			return true;
 	}
 	return false;
 }
 
 static const struct row *
-header_row(struct span name)
+header_row(struct span name, enum spelling how)
 {
+	static const struct row forwarded = {FORWARDED, PLACE_HEARSAY};
 	size_t n = sizeof(headers_table) / sizeof(headers_table[0]);
 
 	for (size_t i = 0; i < n; i++) {
-		if (same_name(name, headers_table[i].name))
+		if (same_name(name, headers_table[i].name, how))
 			return &headers_table[i];
 	}
-	return NULL;
+	return begins_like(name, FORWARDED) ? &forwarded : NULL;
 }
 
 bool
 carriers_is_header(
     struct span name, const struct slot *const *slots, size_t n_slots)
 {
-	return header_row(name) != NULL ||
+	return header_row(name, SPELLED_PLAIN) != NULL ||
 	       in_slots(name, SLOT_HEADER, slots, n_slots);
 }
 
@@ -173,7 +252,7 @@ carriers_is_query(
 {
 	for (size_t i = 0; i < sizeof(query_table) / sizeof(query_table[0]);
 	     i++) {
-		if (same_name(key, query_table[i]))
+		if (same_name(key, query_table[i], SPELLED_QUERY))
 			return true;
 	}
 	return in_slots(key, SLOT_QUERY, slots, n_slots);
@@ -266,7 +345,7 @@ without_prefix(const struct scan *s, struct span name, struct span value)
 		const struct slot *slot = s->slots[i];
 		size_t n = strlen(slot->prefix);
 		if (slot->type == SLOT_HEADER && n > 0 && value.n >= n &&
-		    same_name(name, slot->name) &&
+		    same_name(name, slot->name, SPELLED_PLAIN) &&
 		    memcmp(value.p, slot->prefix, n) == 0)
 			return span_from(value, n);
 	}
@@ -276,12 +355,18 @@ without_prefix(const struct scan *s, struct span name, struct span value)
 static void
 look_at_header(struct scan *s, struct span name, struct span value)
 {
-	const struct row *row = header_row(name);
+	const struct row *row = header_row(name, SPELLED_PLAIN);
 
+	if (row != NULL && row->place == PLACE_OVERRIDE) {
+		s->out->overrides = s->out->overrides || value.n > 0;
+		return;
+	}
 	if (row != NULL && row->place == PLACE_REMOVED) {
 		s->out->dropped = s->out->dropped || value.n > 0;
 		return;
 	}
+	if (row != NULL && row->place == PLACE_HEARSAY)
+		return;
 	if (row != NULL || in_slots(name, SLOT_HEADER, s->slots, s->n_slots))
 		look_at_value(s, without_prefix(s, name, value), "header");
 }
@@ -301,6 +386,19 @@ next_parameter(struct span *query, struct span *out)
 	return true;
 }
 
+/* _method, as frameworks spell it; method alone is anybody's key. */
+static bool
+is_override(struct span key)
+{
+	struct span rest = key;
+	const struct row *row = header_row(key, SPELLED_QUERY);
+	int first = name_byte(&rest, SPELLED_QUERY);
+
+	return (row != NULL && row->place == PLACE_OVERRIDE) ||
+	       (first != 'm' && first != 'M' &&
+		   same_name(key, "_method", SPELLED_QUERY));
+}
+
 static bool
 look_at_parameter(struct scan *s, struct span p)
 {
@@ -308,6 +406,8 @@ look_at_parameter(struct scan *s, struct span p)
 	size_t n = eq == NULL ? p.n : (size_t)(eq - p.p);
 	struct span value = span_from(p, n + 1);
 
+	if (is_override(span_of(p.p, n)))
+		s->out->overrides = true;
 	if (!carriers_is_query(span_of(p.p, n), s->slots, s->n_slots))
 		return false;
 	s->out->in_query = true;

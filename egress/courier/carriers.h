@@ -2,7 +2,9 @@
 /*
  * Every place of a request that may carry a credential: one registry, for
  * finding what the guest brought, for taking it out, and (attach.h) for
- * what we put in. Names are compared without case, "_" as "-".
+ * what we put in. Names are compared by their letters and digits alone,
+ * without case, and in a query with their escapes undone and without what
+ * follows a "[": api-key, apiKey, api%5Fkey and api.key[0] are one name.
  *
  * A carrier is absent when it is empty. What it holds is either exactly a
  * placeholder of this session, alone or inside "Bearer", "Token" or
@@ -11,7 +13,11 @@
  *
  * Cookies and Proxy-Authorization never hold a placeholder. They are taken
  * out without a word: tools keep cookies that the upstream itself set, and
- * the gate has read Proxy-Authorization already.
+ * the gate has read Proxy-Authorization already. So is what proxies add
+ * (Forwarded, X-Forwarded-...).
+ *
+ * Here too is found what asks for another method or path than was checked:
+ * X-HTTP-Method-Override, X-Original-URL, ?_method= and the like.
  */
 #ifndef COURIER_CARRIERS_H
 #define COURIER_CARRIERS_H
@@ -30,6 +36,7 @@ struct carriers {
 	const char *where;	/* what kind of place, for the audit log */
 	bool in_query;		/* a query key was a carrier */
 	bool dropped;		/* a cookie was taken out */
+	bool overrides;		/* the method or the path */
 };
 
 /* Look at the packed headers and the target. slots: those that credentials

@@ -166,6 +166,11 @@ look_for_carriers(const struct rules *rules, const struct traffic_request *m,
 		return r == ERR_FORMAT ? REASON_BAD_REQUEST : REASON_INTERNAL;
 	if (d->carriers.carried == CARRIED_FOREIGN)
 		return REASON_FOREIGN_CREDENTIAL;
+	if (d->carriers.overrides) {
+		d->detail = "A header or query key asks for another method "
+			    "or path.";
+		return REASON_UNSUPPORTED;
+	}
 	if (d->carriers.carried == CARRIED_NOTHING &&
 	    carriers_cross_site(m->headers, d->host.name, d->port))
 		return REASON_CROSS_SITE;

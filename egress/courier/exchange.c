@@ -95,11 +95,9 @@ make_exchange(struct courier *c, const struct traffic_request *m, uint32_t id,
 	c->exchanges = e;
 	c->n_exchanges++;
 	e->pending = buf_new(PENDING_MAX);
-	e->trailers = buf_new(2 * H1_TRAILER_BYTES_MAX);
 	e->clean = buf_new(HEAD_TARGET_MAX);
-	r = e->pending == NULL || e->trailers == NULL || e->clean == NULL
-		? ERR_NOMEM
-		: keep_request(e, m);
+	r = e->pending == NULL || e->clean == NULL ? ERR_NOMEM
+						   : keep_request(e, m);
 	if (r != 0) {
 		exchange_free(e);
 		return r;
@@ -182,7 +180,6 @@ int
 exchange_end(struct courier *c, const struct traffic_end *m)
 {
 	struct exchange *e = find(c, m->stream);
-	int r;
 
 	if (e == NULL)
 		return 0; /* crossed our end */
@@ -191,8 +188,6 @@ exchange_end(struct courier *c, const struct traffic_end *m)
 	if (e->up_ended || (e->m.body == BODY_LENGTH && e->body_left != 0) ||
 	    (e->m.body != BODY_CHUNKED && m->trailers.n != 0))
 		return ERR_FORMAT;
-	if ((r = buf_put_span(e->trailers, m->trailers)) != 0)
-		return r;
 	e->up_ended = true;
 	if (e->state == DRAINING)
 		exchange_finish(e, "early");

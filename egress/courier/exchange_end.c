@@ -29,7 +29,6 @@ exchange_free(struct exchange *e)
 	if (e->usage != NULL)
 		limits_leave(e->usage);
 	buf_free(e->pending);
-	buf_free(e->trailers);
 	buf_free(e->clean);
 	buf_free(e->store);
 	free(e);

@@ -51,7 +51,7 @@ struct exchange {
 	struct ev_timer timer, tail;
 
 	/* Gate to upstream. */
-	struct buf *pending, *trailers;
+	struct buf *pending;
 	uint64_t body_left; /* BODY_LENGTH: what the gate has yet to send */
 	uint32_t up_credit; /* the gate's */
 	bool up_ended;	    /* the gate has sent its end */

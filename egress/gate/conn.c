@@ -274,6 +274,8 @@ may_read(const struct conn *c)
 {
 	if (c->x.sent_all)
 		return false; /* one at a time */
+	if (c->x.kind == EXCHANGE_NONE && stream_queued(c->s) >= STREAM_HIGH)
+		return false; /* who does not read asks for no more */
 	if (c->x.kind == EXCHANGE_NONE && gate_starting(c->g))
 		return false;
 	/* Without credit too: the end of a body costs none. */
@@ -422,6 +424,7 @@ on_stream(void *ctx, struct stream *s, enum stream_event event, int err)
 		break;
 	case STREAM_DRAINED:
 		exchange_settle(c);
+		conn_process(c);
 		break;
 	case STREAM_EOF:
 		on_eof(c);

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""A guest that writes the same thing otherwise: what was decided about is
+what upstream reads (requirements 1, 3, 16, 20, 39)."""
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap
+from harness import House, read_response
+from upstream import Upstream
+
+KEY = "sk-real-canary-0123456789abcdef"
+URL = "https://api.demo.test"
+house = up = guest = None
+
+
+def setup():
+    global house, up, guest
+    up = Upstream(["api.demo.test"])
+    house = House()
+    house.credential("demo", KEY, "--host", "api.demo.test")
+    house.apply(house.grant_yaml(
+        "one", up, credential="demo",
+        allow=['{ methods: [GET, POST], paths: ["/v1/**"] }']))
+    guest = house.session("agent", "one")
+
+
+def teardown():
+    if house:
+        house.close()
+    if up:
+        up.close()
+
+
+def test_query_names():
+    "a foreign key under a query name spelled otherwise is refused (3)"
+    for query in ("%6bey=FOREIGN", "ac%63ess%5ftoken=FOREIGN", "key+=FOREIGN",
+                  "access_token%5B%5D=FOREIGN", "access.token=FOREIGN",
+                  "%20key=FOREIGN", "clientSecret=FOREIGN", "x=1;%4bey=F"):
+        up.forget()
+        got = guest.get(f"{URL}/v1/x?{query}")
+        assert guest.reason(got) == "foreign-credential", (query, got)
+        assert not up.received, query
+
+
+def test_header_names():
+    "nor does one pass in a header whose name only looks other (3)"
+    for name in ("X.Api.Key", "XApiKey", "X_Api_Key", "Api~Key"):
+        up.forget()
+        got = guest.get(f"{URL}/v1/x", (name, "FOREIGN"))
+        assert guest.reason(got) == "foreign-credential", (name, got)
+        assert not up.received, name
+
+
+def test_overrides():
+    "what asks for another method or path than was checked is refused (20)"
+    for name, value in (("X-HTTP-Method-Override", "DELETE"),
+                        ("x_http_method", "PUT"),
+                        ("X-Method-Override", "DELETE"),
+                        ("X-Original-URL", "/admin"),
+                        ("X-Rewrite-URL", "/admin")):
+        up.forget()
+        got = guest.request("POST", f"{URL}/v1/x", [(name, value)], b"x")
+        assert guest.reason(got) == "unsupported", (name, got)
+        assert not up.received, name
+    for query in ("_method=DELETE", "a=1&%5Fmethod=DELETE"):
+        up.forget()
+        got = guest.request("POST", f"{URL}/v1/x?{query}", (), b"x")
+        assert guest.reason(got) == "unsupported", (query, got)
+        assert not up.received, query
+    assert guest.get(f"{URL}/v1/x?method=list")[0] == 200
+
+
+def test_hearsay():
+    "the guest cannot name another host or user as a proxy would (1)"
+    up.forget()
+    got = guest.get(f"{URL}/v1/x", ("X-Forwarded-Host", "evil.test"),
+                    ("Forwarded", "host=evil.test"), ("X-Host", "evil.test"),
+                    ("X-Forwarded-User", "evil"), ("X-Remote-User", "evil"))
+    assert got[0] == 200 and up.requests, got
+    assert b"evil" not in up.received, bytes(up.received)
+
+
+def test_trailers():
+    "trailers, which nobody could look at in time, are not sent on (3, 16)"
+    up.forget()
+    s = guest.tunnel("api.demo.test")
+    s.sendall(b"POST /v1/x HTTP/1.1\r\nHost: api.demo.test\r\n"
+              b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
+              b"X-Api-Key: FOREIGN\r\nX-Http-Method: DELETE\r\n\r\n")
+    assert read_response(s)[0] == 200
+    assert up.requests[0].body == b"x"
+    assert up.received.endswith(b"\r\n\r\n1\r\nx\r\n0\r\n\r\n"), up.received
+    s.sendall(b"GET /v1/y HTTP/1.1\r\nHost: api.demo.test\r\n\r\n")
+    assert read_response(s)[0] == 200
+    s.close()
+
+
+def test_unread_answers():
+    "who asks much and reads nothing fills no memory, and waits (39)"
+    n = 6000
+    ask = b"GET /v1/ca HTTP/1.1\r\nHost: hatcheck.internal\r\n\r\n"
+    last = ask.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    s = guest.connect()
+    writer = threading.Thread(target=s.sendall, args=(ask * n + last,),
+                              daemon=True)
+    writer.start()
+    writer.join(2)      # by then the answers would be some 4 MiB
+    assert writer.is_alive(), "the gate read it all"
+    got = b""
+    while more := s.recv(1 << 20):
+        got += more
+    assert got.count(b"HTTP/1.1 200 ") == n + 1, len(got)
+
+
+tap.main(globals(), setup, teardown)
