@@ -25,6 +25,7 @@ struct cut {
 	uint32_t serial;
 	bool gate, courier; /* not confirmed yet */
 	bool killing;
+	bool told; /* the frames have left: the time runs */
 	ev_timer timer;
 };
 
@@ -102,8 +103,14 @@ on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct cut *t = w->data;
 
-	(void)loop;
 	(void)events;
+	if (!t->told) {
+		t->told = true;
+		ev_now_update(loop); /* a sync may have taken a while */
+		ev_timer_set(w, CUT_MS / 1000.0, 0.);
+		ev_timer_start(loop, w);
+		return;
+	}
 	kill_session(t, t->courier ? "courier is late" : "gate is late");
 }
 
@@ -154,13 +161,16 @@ cuts_add(struct cuts *c, struct session *s, enum rules_cut_kind kind,
 	m->cuts = t;
 	c->left++;
 	s->cuts++;
-	ev_timer_init(&t->timer, on_timer, CUT_MS / 1000.0, 0.);
+	/* A link sends when the turn ends, so the time runs from the next one.
+	 * At the lowest priority: a word that came while we were in a sync is
+	 * read before anybody is called late. */
+	ev_timer_init(&t->timer, on_timer, 0., 0.);
+	ev_set_priority(&t->timer, EV_MINPRI);
 	t->timer.data = t;
 	if (tell(t) != 0) {
 		kill_session(t, "no link");
 		return;
 	}
-	ev_now_update(m->loop); /* a sync may have taken a while */
 	ev_timer_start(m->loop, &t->timer);
 }
 
