@@ -63,9 +63,11 @@ intercept_open(struct conn *c)
 	    SSL_get_servername(stream_ssl(c->s), TLSEXT_NAMETYPE_host_name);
 	struct host h;
 
-	/* Once more: a second hello may have named another. */
-	if (name == NULL || host_parse(span_str(name), &h) != 0 ||
-	    strcmp(h.name, c->host.name) != 0) {
+	/* Once more: a second hello may have named another. TLS 1.2 has none,
+	 * and OpenSSL forgets the name when it resumes. */
+	if (SSL_version(stream_ssl(c->s)) >= TLS1_3_VERSION &&
+	    (name == NULL || host_parse(span_str(name), &h) != 0 ||
+		strcmp(h.name, c->host.name) != 0)) {
 		conn_note(c, REASON_NAMES_DISAGREE, NULL, &c->host, c->port);
 		conn_free(c);
 		return;

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A guest that writes the same thing otherwise: what was decided about is
 what upstream reads (requirements 1, 3, 16, 20, 39)."""
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -112,6 +113,30 @@ def test_unread_answers():
     while more := s.recv(1 << 20):
         got += more
     assert got.count(b"HTTP/1.1 200 ") == n + 1, len(got)
+
+
+def resumed(version):
+    context = ssl.create_default_context(cadata=guest.ca())
+    context.maximum_version = version
+    session = None
+    for _ in range(2):
+        s = guest.attach()
+        s.sendall(b"CONNECT api.demo.test:443 HTTP/1.1\r\n"
+                  b"Host: api.demo.test:443\r\n\r\n")
+        assert read_response(s, connect=True)[0] == 200
+        s = context.wrap_socket(s, server_hostname="api.demo.test",
+                                session=session)
+        s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: api.demo.test\r\n\r\n")
+        assert read_response(s)[0] == 200
+        session, again = s.session, s.session_reused
+        s.close()
+    return again
+
+
+def test_resumption():
+    "a client that resumes its TLS is served, by 1.2 as by 1.3 (37)"
+    assert resumed(ssl.TLSVersion.TLSv1_3)
+    assert resumed(ssl.TLSVersion.TLSv1_2)
 
 
 tap.main(globals(), setup, teardown)
