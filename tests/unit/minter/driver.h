@@ -74,8 +74,6 @@ struct house {
 	} keys[2];
 	char order[4096]; /* what happened, in order: "cut " "end " … */
 	int fsize;	  /* the child ignores SIGXFSZ */
-	bool stall;	  /* it sleeps while its next cut is confirmed */
-	ev_timer stalled;
 };
 
 static MAYBE int64_t
@@ -257,28 +255,6 @@ courier_family(void *ctx, struct link *l, const void *msg, int fd)
 	return 0;
 }
 
-static void
-on_stalled(struct ev_loop *loop, struct ev_timer *w, int events)
-{
-	struct house *h = w->data;
-
-	(void)loop;
-	(void)events;
-	(void)kill(h->pid, SIGCONT);
-}
-
-/* As a slow disk would: longer than it waits for a cut. */
-static void
-stall(struct house *h)
-{
-	h->stall = false;
-	(void)kill(h->pid, SIGSTOP);
-	ev_timer_init(&h->stalled, on_stalled, 0.1, 0.);
-	h->stalled.data = h;
-	ev_now_update(h->loop);
-	ev_timer_start(h->loop, &h->stalled);
-}
-
 static int
 courier_cut(void *ctx, struct link *l, const void *msg, int fd)
 {
@@ -287,8 +263,6 @@ courier_cut(void *ctx, struct link *l, const void *msg, int fd)
 	struct rules_cut_done d = {.serial = c->serial};
 
 	(void)fd;
-	if (p->h->stall)
-		stall(p->h);
 	/* These the gate hears of from the courier. */
 	if (c->kind != RULES_CUT_SESSION && c->kind != RULES_CUT_FAMILY &&
 	    !p->mute_gate && !p->mute_courier && !p->h->mute_all &&

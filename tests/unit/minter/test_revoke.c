@@ -51,22 +51,6 @@ the_silent_are_killed_before_the_reply(void **state)
 	free(c);
 }
 
-/* Who confirmed while the minter itself was busy is not late. */
-static void
-a_stalled_minter_kills_nobody(void **state)
-{
-	struct house *h = *state;
-	struct pair *p = house_session(h, "g");
-
-	assert_int_equal(first_token(h, p), 200);
-	h->stall = true;
-	assert_int_equal(
-	    call_quiet(h, "revoke", "{\"grant\":\"demo-read\"}"), 200);
-	assert_false(h->stall);
-	assert_int_equal(p->cuts_courier, 1);
-	assert_int_equal(h->kills, 0);
-}
-
 /* A dead link alone confirms nothing. */
 static void
 a_dead_pair_is_reaped_before_the_reply(void **state)
@@ -372,7 +356,6 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(a_revoked_session_is_cut_before_the_reply),
 	    T(the_silent_are_killed_before_the_reply),
-	    T(a_stalled_minter_kills_nobody),
 	    T(a_dead_pair_is_reaped_before_the_reply),
 	    T(one_token_revoked_leaves_the_others),
 	    T(a_guest_revokes_its_own_only),
