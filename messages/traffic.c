@@ -41,6 +41,8 @@ static const struct msg_field request[] = {
 	MSG_FIELD_U8(struct traffic_request, way),
 	MSG_FIELD_U8(struct traffic_request, body),
 	MSG_FIELD_U8(struct traffic_request, expect),
+	MSG_FIELD_U8(struct traffic_request, upgrade),
+	MSG_FIELD_U8(struct traffic_request, te),
 	MSG_FIELD_U64(struct traffic_request, length),
 	MSG_FIELD_SPAN(struct traffic_request, family, 32),
 	MSG_FIELD_SPAN(struct traffic_request, sni, 255),

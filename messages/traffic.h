@@ -75,6 +75,10 @@ struct traffic_request {
 	uint8_t way;
 	uint8_t body;	 /* enum traffic_body */
 	uint8_t expect;	 /* 1: the guest waits for 100-continue */
+	uint8_t upgrade; /* 1: a WebSocket handshake (RFC 6455), body none:
+			    after a response of 101 body frames pass both
+			    ways until each side's end */
+	uint8_t te;	 /* 1: TE: trailers was said */
 	uint64_t length; /* BODY_LENGTH */
 	struct span family;
 	struct span sni;  /* WAY_INTERCEPT: what TLS named; canonical */
@@ -93,7 +97,8 @@ extern const struct msg_type msg_traffic_request;
 /* courier -> gate. */
 struct traffic_response {
 	uint32_t stream;
-	uint16_t status;    /* 200-599; interim: 100-199 but 101 */
+	uint16_t status;    /* 200-599, or 101 to an upgrade; interim: 100-199
+			       but 101 */
 	uint8_t body;	    /* BODY_NONE also for HEAD, 204, 304 */
 	uint64_t length;    /* BODY_LENGTH; for HEAD what would have been */
 	uint8_t has_length; /* HEAD/304: length is to be shown */

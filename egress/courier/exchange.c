@@ -125,7 +125,8 @@ int
 exchange_request(struct courier *c, const struct traffic_request *m)
 {
 	if (m->way < WAY_INTERCEPT || m->way > WAY_BASE ||
-	    m->body > BODY_CHUNKED || m->expect > 1 ||
+	    m->body > BODY_CHUNKED || m->expect > 1 || m->te > 1 ||
+	    m->upgrade != 0 || /* no gate asks for one yet */
 	    (m->body != BODY_LENGTH && m->length != 0))
 		return ERR_FORMAT;
 	return begin(c, m, m->stream);

@@ -129,14 +129,16 @@ class House:
 
     def ask(self, path="/v1/x", method="GET", headers=(), conn=None,
             way=INTERCEPT, family=FAMILY, sni=HOST, host=HOST, port=443,
-            name="", header_host=None, body=0, length=0, expect=0):
+            name="", header_host=None, body=0, length=0, expect=0,
+            upgrade=0, te=0):
         """Send a request, without waiting."""
         if conn is None and way == INTERCEPT:
             conn, got = self.connect(family=family)
             assert got == INTERCEPT, got
         stream = self.id()
         self.gate.send("request", stream, conn or 0, way, body, expect,
-                       length, family, sni if way == INTERCEPT else "",
+                       upgrade, te, length, family,
+                       sni if way == INTERCEPT else "",
                        host, port, name,
                        host if header_host is None else header_host, method,
                        path, pack(headers))
@@ -841,14 +843,14 @@ def test_bad_gate():
             h.gate.send("bytes", stream, b"x" * 16384)
 
     def twice(h, stream):
-        h.gate.send("request", stream, 0, BASE, 0, 0, 0, FAMILY, "", "", 0,
+        h.gate.send("request", stream, 0, BASE, *(0,) * 5, FAMILY, "", "", 0,
                     "demo", "localhost", "GET", "/v1/x", b"")
 
     def over_length(h, stream):
         h.gate.send("bytes", stream, b"x" * 101)
 
     def no_way(h, stream):
-        h.gate.send("request", stream + 50, 0, 9, 0, 0, 0, FAMILY, "", "", 0,
+        h.gate.send("request", stream + 50, 0, 9, *(0,) * 5, FAMILY, "", "", 0,
                     "demo", "localhost", "GET", "/v1/x", b"")
 
     for bad in (too_much, twice, over_length, no_way):
