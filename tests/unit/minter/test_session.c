@@ -315,7 +315,10 @@ an_expired_session_is_cut_and_ended(void **state)
 	assert_true(house_until(h, has_end, h));
 	assert_int_equal(p->cuts_courier, 1);
 	assert_int_equal(p->last_kind, RULES_CUT_SESSION);
-	assert_string_equal(h->order, "cut gate-cut end ");
+	/* Gate and courier are told each on its own link: either may be seen
+	 * first, but the end comes after both. */
+	if (strcmp(h->order, "cut gate-cut end ") != 0)
+		assert_string_equal(h->order, "gate-cut cut end ");
 	assert_int_equal(
 	    call(h, "session.show", "{\"session\":\"short\"}", &o), 200);
 	assert_string_equal(json_text(o, "state"), "expired");

@@ -160,23 +160,37 @@ dbus_send(struct desk *d, const char *what)
 }
 
 /* In a process of its own: KeePassXC wants a prompt done by the client. */
-static int
-lock_now(void)
+static bool
+lock_once(void)
 {
 	GList *locked = NULL, collections = {0};
 	SecretService *s =
 	    secret_service_get_sync(SECRET_SERVICE_OPEN_SESSION, NULL, NULL);
-	SecretCollection *c = s == NULL
-	    ? NULL
-	    : secret_collection_for_alias_sync(
-		  s, "default", SECRET_COLLECTION_NONE, NULL, NULL);
+	SecretCollection *c =
+	    s == NULL ? NULL
+		      : secret_collection_for_alias_sync(
+			    s, "default", SECRET_COLLECTION_NONE, NULL, NULL);
 
+	if (c == NULL)
+		return false;
+	if (secret_collection_get_locked(c))
+		return true;
 	collections.data = c;
-	return c != NULL &&
-		secret_service_lock_sync(
-		    s, &collections, NULL, &locked, NULL) == 1
-	    ? 0
-	    : 1;
+	(void)secret_service_lock_sync(s, &collections, NULL, &locked, NULL);
+	secret_service_disconnect(); /* so that the state is asked anew */
+	return false;
+}
+
+/* KeePassXC refuses while it is saving: ask until it is locked. */
+static int
+lock_and_exit(void)
+{
+	for (int i = 0; i < 300; i++) {
+		if (lock_once())
+			return 0;
+		usleep(100000);
+	}
+	return 1;
 }
 
 static void
@@ -273,10 +287,10 @@ credentials_live_in_the_keychain(void **state)
 	vault_start(v);
 	expect_secret(v, "demo", VALUE "-2");
 	/* A person recognises it. */
-	assert_int_equal(dbus_send(d,
-			     "/org/freedesktop/secrets org.freedesktop.Secret"
-			     ".Service.SearchItems dict:string:string:"
-			     "service,hatcheck,name,demo"),
+	assert_int_equal(
+	    dbus_send(d, "/org/freedesktop/secrets org.freedesktop.Secret"
+			 ".Service.SearchItems dict:string:string:"
+			 "service,hatcheck,name,demo"),
 	    0);
 	/* And no value lies beside. */
 	snprintf(path, sizeof(path), "%s/vault.db", v->state);
@@ -297,10 +311,10 @@ a_removed_credential_leaves_no_entry(void **state)
 	add(&d->v, "demo", VALUE);
 	do_good(&d->v, "credential.rotate", "{\"name\":\"demo\"}", VALUE "-2");
 	do_good(&d->v, "credential.remove", "{\"name\":\"demo\"}", NULL);
-	assert_int_equal(dbus_send(d,
-			     "/org/freedesktop/secrets org.freedesktop.Secret"
-			     ".Service.SearchItems dict:string:string:"
-			     "service,hatcheck,name,demo"),
+	assert_int_equal(
+	    dbus_send(d, "/org/freedesktop/secrets org.freedesktop.Secret"
+			 ".Service.SearchItems dict:string:string:"
+			 "service,hatcheck,name,demo"),
 	    0);
 	snprintf(file, sizeof(file), "%s/send", d->dir);
 	read_file(file, &reply);
@@ -325,8 +339,8 @@ a_locked_keychain_is_a_state(void **state)
 	send_lease(courier, 2, "demo");
 	expect_changed(courier, "demo", 0);
 	struct lease_given m;
-	assert_int_equal(link_call_receive(courier, &msg_lease_given, &m,
-			     store, LONG_MS),
+	assert_int_equal(
+	    link_call_receive(courier, &msg_lease_given, &m, store, LONG_MS),
 	    0);
 	assert_int_equal(m.err, ERR_LOCKED);
 	expect_state(minter, VAULT_LOCKED);
@@ -431,8 +445,7 @@ any_bytes_come_back(void **state)
 				     span_of(values[i].p, values[i].n)),
 		    0);
 		assert_int_equal(b->ops->get(b, "bin", (uint32_t)i, &back), 0);
-		assert_true(
-		    keep_eq(back, span_of(values[i].p, values[i].n)));
+		assert_true(keep_eq(back, span_of(values[i].p, values[i].n)));
 		keep_free(back);
 	}
 	randombytes_buf(big, sizeof(big));
@@ -442,9 +455,9 @@ any_bytes_come_back(void **state)
 	assert_int_equal(b->ops->get(b, "big", 1, &back), 0);
 	assert_true(keep_eq(back, span_of(big, sizeof(big))));
 	keep_free(back);
-	assert_int_equal(b->ops->delete(b, "big", 1), 0);
+	assert_int_equal(b->ops->delete (b, "big", 1), 0);
 	assert_int_equal(b->ops->get(b, "big", 1, &back), ERR_NOT_FOUND);
-	assert_int_equal(b->ops->delete(b, "big", 1), 0);
+	assert_int_equal(b->ops->delete (b, "big", 1), 0);
 	backend_close(b);
 	store_close(s);
 	keep_free(key);
@@ -489,8 +502,7 @@ credentials_move_into_the_keychain_and_out(void **state)
 	wait_until_open(d);
 	expect_secret(v, "two", VALUE "-3");
 	/* And out, under a passphrase. */
-	do_good(v, "migrate",
-	    "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}",
+	do_good(v, "migrate", "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}",
 	    "correct horse");
 	end_process(&d->provider);
 	expect_secret(v, "one", VALUE "-1");
@@ -548,9 +560,8 @@ no_bus_is_said(void **state)
 	refused(&d->v, "credential.list", "{}", NULL, ERR_UNAVAILABLE, "bus");
 	expect_status(d, "unavailable");
 	/* No silent fallback: nothing was made. */
-	refused(&d->v, "credential.add",
-	    "{\"name\":\"x\",\"kind\":\"bearer\"}", VALUE, ERR_UNAVAILABLE,
-	    "bus");
+	refused(&d->v, "credential.add", "{\"name\":\"x\",\"kind\":\"bearer\"}",
+	    VALUE, ERR_UNAVAILABLE, "bus");
 	/* A bus without a keychain. */
 	d->bus = provide(d, "bus", NULL);
 	refused(&d->v, "credential.list", "{}", NULL, ERR_UNAVAILABLE,
@@ -574,8 +585,8 @@ an_odd_bus_address_is_refused(void **state)
 
 	setenv("DBUS_SESSION_BUS_ADDRESS", "unixexec:path=/bin/false", 1);
 	vault_start(&d->v);
-	refused(&d->v, "credential.list", "{}", NULL, ERR_UNAVAILABLE,
-	    "address");
+	refused(
+	    &d->v, "credential.list", "{}", NULL, ERR_UNAVAILABLE, "address");
 }
 
 static void
@@ -602,9 +613,18 @@ a_keychain_locked_from_the_start_is_a_state(void **state)
 static int
 run_all(const char *only)
 {
-#define G(f) {"gnome-keyring: " #f, f, setup_gnome, teardown, NULL}
-#define K(f) {"keepassxc: " #f, f, setup_keepassxc, teardown, NULL}
-#define B(f) {#f, f, setup_bare, teardown, NULL}
+#define G(f)                                                         \
+	{                                                            \
+		"gnome-keyring: " #f, f, setup_gnome, teardown, NULL \
+	}
+#define K(f)                                                         \
+	{                                                            \
+		"keepassxc: " #f, f, setup_keepassxc, teardown, NULL \
+	}
+#define B(f)                                      \
+	{                                         \
+#f, f, setup_bare, teardown, NULL \
+	}
 	const struct CMUnitTest tests[] = {
 	    G(credentials_live_in_the_keychain),
 	    G(a_removed_credential_leaves_no_entry),
@@ -675,7 +695,7 @@ main(int argc, char **argv)
 	const char *script = "tests/keyring/provider.sh";
 
 	if (argc == 2 && strcmp(argv[1], "lock") == 0)
-		return lock_now();
+		return lock_and_exit();
 	script_fd = open(script, O_RDONLY | O_CLOEXEC);
 	if (script_fd < 0) {
 		print_message("not ok 1 - run me from the top directory\n");
