@@ -40,7 +40,10 @@ find_home(struct cli *cli, const char *home, struct cli_error *e)
 	if (r != 0)
 		return home != NULL
 			   ? cli_error_from(e, r, "use --home",
-				 "mkdir the directory above it")
+				 r == ERR_DENIED
+				     ? "name the real directory: a link on "
+				       "the way belongs to somebody else"
+				     : "mkdir the directory above it")
 			   : cli_error(e, CLI_FAILED, "find our directories",
 				 "--home DIR",
 				 "you have no home directory that is known");

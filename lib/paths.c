@@ -24,6 +24,29 @@ paths_join(const char *base, const char *name, char out[static PATH_MAX])
 	return 0;
 }
 
+/* Whoever planted a link on the way chooses where we go: only root and we
+ * ourselves may. */
+static int
+check_links(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+	size_t n = strlen(path);
+
+	if (n >= sizeof(part))
+		return ERR_TOO_BIG;
+	for (size_t i = 1; i <= n; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode) &&
+		    st.st_uid != 0 && st.st_uid != geteuid())
+			return ERR_DENIED;
+	}
+	return 0;
+}
+
 /* home as an absolute path; its last component need not exist yet. */
 static int
 absolute(const char *home, char out[static PATH_MAX])
@@ -31,8 +54,10 @@ absolute(const char *home, char out[static PATH_MAX])
 	char parent[PATH_MAX], real[PATH_MAX];
 	size_t n = strlen(home);
 
-	if (n == 0)
-		return ERR_ARGUMENT;
+	int r = n == 0 ? ERR_ARGUMENT : check_links(home);
+
+	if (r != 0)
+		return r;
 	if (realpath(home, out) != NULL)
 		return 0;
 	if (errno != ENOENT)

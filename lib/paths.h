@@ -26,7 +26,8 @@ struct paths {
 };
 
 /* home: --home's value or NULL. It must be absolute or is taken from the
- * caller's current directory, resolved once. */
+ * caller's current directory, resolved once. ERR_DENIED: a symbolic link on
+ * the way belongs to neither root nor us. */
 MUST_USE int paths_find(const char *home, struct paths *out);
 /* out = base "/" name; ERR_TOO_BIG. */
 MUST_USE int paths_join(

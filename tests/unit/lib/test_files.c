@@ -271,6 +271,16 @@ paths(void **state)
 	assert_int_equal(paths_find("./h/../h", &p), 0);
 	assert_string_equal(p.state, want);
 	assert_int_equal(chdir(was), 0);
+	/* Our own link is followed; one that another planted is not. */
+	assert_int_equal(symlink("h", at("planted")), 0);
+	assert_int_equal(paths_find(at("planted"), &p), 0);
+	assert_string_equal(p.state, want);
+	if (geteuid() == 0) {
+		assert_int_equal(lchown(at("planted"), 33333, 33333), 0);
+		assert_int_equal(paths_find(at("planted"), &p), ERR_DENIED);
+		assert_int_equal(paths_find(at("planted/x"), &p), ERR_DENIED);
+		assert_int_equal(paths_find(at("planted/"), &p), ERR_DENIED);
+	}
 	assert_int_equal(paths_find(at("none/h"), &p), ERR_NOT_FOUND);
 	assert_int_equal(paths_find("", &p), ERR_ARGUMENT);
 	/* The environment has no say. */
