@@ -29,7 +29,10 @@ const struct verb_option run_options[] = {
     {"ttl", "TIME", 0, false, "at most so long: 30m, 8h, 7d (8h)"},
     {"bind", "DIR", 0, true, "let it read and write that too"},
     {"ro-bind", "DIR", 0, true, "let it read that too"},
+    {"expose", "PATH", 0, true,
+	"let it read that though it holds keys or sockets: they can leak"},
     {"env", "NAME=VALUE", 0, true, "set a variable; never a key"},
+    {"limit", "NAME=VALUE", 0, true, "what a process may use: see below"},
     {NULL},
 };
 
@@ -47,7 +50,7 @@ struct run {
 };
 
 static int
-add_bind(struct run *r, const char *what, const char *path, bool write,
+add_bind(struct run *r, const char *what, const char *path, enum place_use use,
     struct cli_error *e)
 {
 	struct sandbox_bind *b = &r->box.binds[r->box.n_binds];
@@ -55,23 +58,25 @@ add_bind(struct run *r, const char *what, const char *path, bool write,
 	if (r->box.n_binds == SANDBOX_BINDS)
 		return cli_error(e, CLI_USAGE, what, "name a directory above",
 		    "%d are the most", SANDBOX_BINDS);
-	if (places_check(r->cli, what, path, write, b->path, e) != 0)
+	if (places_check(r->cli, what, path, use, b->path, e) != 0)
 		return e->code;
-	b->write = write;
+	b->write = use == PLACE_WRITE;
+	b->exposed = use == PLACE_EXPOSE;
 	b->guard.fd = -1;
 	r->box.n_binds++;
 	return 0;
 }
 
 static int
-add_binds(struct run *r, const char *option, bool write, struct cli_error *e)
+add_binds(
+    struct run *r, const char *option, enum place_use use, struct cli_error *e)
 {
 	char what[32];
 	const char *path;
 
 	(void)snprintf(what, sizeof(what), "--%s", option);
 	for (size_t i = 0; (path = args_nth(r->args, option, i)) != NULL; i++)
-		if (add_bind(r, what, path, write, e) != 0)
+		if (add_bind(r, what, path, use, e) != 0)
 			return e->code;
 	return 0;
 }
@@ -92,15 +97,16 @@ find_places(struct run *r, struct cli_error *e)
 	if (getcwd(here, sizeof(here)) == NULL)
 		return cli_error(e, CLI_RUN_FAILED, "the project", "cd to it",
 		    "%s", strerror(errno));
-	if (add_bind(r, "the project", here, true, e) != 0)
+	if (add_bind(r, "the project", here, PLACE_WRITE, e) != 0)
 		return e->code;
 	if (span_copy(span_str(r->box.binds[0].path), r->project,
 		sizeof(r->project)) != 0)
 		return cli_error(e, CLI_RUN_FAILED, "the project",
 		    "cd to a shorter path", "its path is too long");
 	r->box.project = r->project;
-	if (add_binds(r, "bind", true, e) != 0 ||
-	    add_binds(r, "ro-bind", false, e) != 0)
+	if (add_binds(r, "bind", PLACE_WRITE, e) != 0 ||
+	    add_binds(r, "ro-bind", PLACE_READ, e) != 0 ||
+	    add_binds(r, "expose", PLACE_EXPOSE, e) != 0)
 		return e->code;
 	qsort(r->box.binds, r->box.n_binds, sizeof(r->box.binds[0]), by_path);
 	return 0;
@@ -126,6 +132,52 @@ find_env(struct run *r, struct cli_error *e)
 	return 0;
 }
 
+static int
+find_limits(struct run *r, struct cli_error *e)
+{
+	const char *text;
+
+	for (size_t i = 0; (text = args_nth(r->args, "limit", i)) != NULL; i++)
+		if (sandbox_limits_add(&r->box.limits, text, e) != 0)
+			return e->code;
+	return 0;
+}
+
+/* Said at each run: what is exposed by habit is forgotten. */
+static void
+tell_exposed(const struct run *r)
+{
+	for (size_t i = 0; i < r->box.n_binds; i++)
+		if (r->box.binds[i].exposed)
+			cli_note(r->cli,
+			    "%s is exposed: what the sandbox reads there it "
+			    "can send to whatever its grants reach",
+			    r->box.binds[i].path);
+}
+
+/* What was exposed on purpose keeps its sockets. */
+static int
+find_sockets(struct run *r, struct cli_error *e)
+{
+	struct sandbox_sockets *s = &r->box.sockets;
+	int err = 0;
+
+	s->whole = true;
+	for (size_t i = 0; err == 0 && i < r->box.n_binds; i++)
+		if (!r->box.binds[i].exposed)
+			err = sandbox_sockets_find(s, r->box.binds[i].path);
+	if (err != 0)
+		return cli_error_from(e, err, "look for sockets", "");
+	for (size_t i = 0; i < s->n; i++)
+		cli_note(r->cli, "the socket %s is covered for the command",
+		    s->path[i]);
+	if (!s->whole)
+		cli_note(r->cli,
+		    "the directories are too large to look for all sockets; "
+		    "one in them could be connected to");
+	return 0;
+}
+
 /* All that can be refused before anything is made. */
 static int
 prepare(struct run *r, struct cli_error *e)
@@ -135,9 +187,11 @@ prepare(struct run *r, struct cli_error *e)
 		    "no command is given");
 	r->box.command = r->args->words;
 	if (find_places(r, e) != 0 || find_env(r, e) != 0 ||
+	    find_limits(r, e) != 0 || find_sockets(r, e) != 0 ||
 	    daemon_program(r->cli, "hatcheck-guest", r->agent, e) != 0)
 		return e->code;
 	r->box.agent = r->agent;
+	tell_exposed(r);
 	return 0;
 }
 
@@ -256,6 +310,7 @@ run_verb(struct cli *cli, const struct args *args)
 	guards_close(r);
 	if (r->signals >= 0)
 		close(r->signals);
+	sandbox_sockets_free(&r->box.sockets);
 	free(r);
 	return e.code == 0 ? status : cli_report(cli, &e);
 }

@@ -18,6 +18,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define BWRAP "/usr/bin/bwrap"
+#define PRLIMIT "/usr/bin/prlimit"
 
 extern char **environ;
 
@@ -117,21 +118,31 @@ put_walls(struct buf *out, const struct sandbox_fds *f)
 }
 
 static int
-put_house(struct buf *out, const struct sandbox_fds *f)
+put_own(struct buf *out, const struct sandbox_limits *l)
 {
 	static const char *const words[] = {"--proc", "/proc", "--dev", "/dev",
-	    "--perms", "1777", "--tmpfs", "/tmp", "--perms", "1777", "--tmpfs",
-	    "/var/tmp", "--perms", "0755", "--dir", "/home", "--perms", "0700",
-	    "--tmpfs", "/home/agent"};
+	    "--perms", "0755", "--dir", "/home"};
+	static const char *const own[][2] = {
+	    {"1777", "/tmp"}, {"1777", "/var/tmp"}, {"0700", "/home/agent"}};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < COUNT(words); i++)
+		r = put(out, words[i]);
+	for (size_t i = 0; r == 0 && i < COUNT(own); i++)
+		r = sandbox_limits_tmpfs(l, own[i][0], own[i][1], out);
+	return r;
+}
+
+static int
+put_house(struct buf *out, const struct sandbox *s, const struct sandbox_fds *f)
+{
 	int r = put3(out, "--ro-bind", "/usr", "/usr");
 
 	for (size_t i = 0; r == 0 && i < COUNT(programs); i++)
 		r = put_system(out, programs[i]);
 	if (r == 0)
 		r = put_etc(out, f);
-	for (size_t i = 0; r == 0 && i < COUNT(words); i++)
-		r = put(out, words[i]);
-	return r;
+	return r == 0 ? put_own(out, &s->limits) : r;
 }
 
 /* Binds first, then what is sealed in them: a later bind may not uncover
@@ -147,7 +158,7 @@ put_binds(struct buf *out, const struct sandbox *s)
 	for (size_t i = 0; r == 0 && i < s->n_binds; i++)
 		if (s->binds[i].write)
 			r = guard_words(&s->binds[i].guard, out);
-	return r;
+	return r == 0 ? sandbox_sockets_words(&s->sockets, out) : r;
 }
 
 int
@@ -159,7 +170,7 @@ sandbox_words(const struct sandbox *s, const struct sandbox_fds *f,
 	if (r == 0)
 		r = env_words(out, env, s->env, s->n_env);
 	if (r == 0)
-		r = put_house(out, f);
+		r = put_house(out, s, f);
 	if (r == 0)
 		r = put_binds(out, s);
 	if (r == 0)
@@ -272,24 +283,32 @@ set_signals(void)
 		(void)signal(ignored[i], SIG_IGN); /* cannot fail */
 }
 
+/* The agent, then prlimit where something is limited, then the command. */
 static const char **
 command_line(const struct sandbox *s, int words)
 {
 	static const char *const before[] = {BWRAP, "--args", NULL, "--",
 	    SANDBOX_AGENT, "--channel", "/run/hatcheck", "run", "--"};
 	static char number[16];
-	size_t n = 0;
+	const struct sandbox_limits *l = &s->limits;
+	size_t n = 0, at = COUNT(before);
 	const char **argv;
 
 	while (s->command[n] != NULL)
 		n++;
-	argv = calloc(COUNT(before) + n + 1, sizeof(*argv));
+	argv = calloc(at + 2 + SANDBOX_LIMITS + n + 1, sizeof(*argv));
 	if (argv == NULL)
 		return NULL;
 	memcpy(argv, before, sizeof(before));
 	(void)snprintf(number, sizeof(number), "%d", words);
 	argv[2] = number;
-	memcpy(argv + COUNT(before), s->command, n * sizeof(*argv));
+	if (l->n > 0) {
+		argv[at++] = PRLIMIT;
+		for (size_t i = 0; i < l->n; i++)
+			argv[at++] = l->of[i].word;
+		argv[at++] = "--";
+	}
+	memcpy(argv + at, s->command, n * sizeof(*argv));
 	return argv;
 }
 

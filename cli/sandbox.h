@@ -8,7 +8,8 @@
  *	/tmp, /var/tmp and /home/agent empty and its own; minimal /dev;
  *	never the host's /run, sockets, or Hatcheck's own state;
  *	the session's channel at /run/hatcheck, the agent beside it;
- *	the project read-write at its own path, but for cli/sandbox_guard.h;
+ *	the project read-write at its own path, but for cli/sandbox_guard.h
+ *	and the sockets in it (cli/sandbox_sockets.h);
  *	a clean environment (cli/sandbox_env.h), no descriptor but 0 to 2.
  *
  * The first process in it is `hatcheck-guest run -- COMMAND`.
@@ -18,6 +19,8 @@
 
 #include "cli/pty.h"
 #include "cli/sandbox_guard.h"
+#include "cli/sandbox_limits.h"
+#include "cli/sandbox_sockets.h"
 
 #include <sys/types.h>
 
@@ -30,9 +33,12 @@ struct sandbox {
 	struct sandbox_bind {
 		char path[PATH_MAX];
 		bool write;
+		bool exposed;	    /* read-only, sockets and all */
 		struct guard guard; /* of what is writable */
 	} binds[SANDBOX_BINDS];
 	size_t n_binds;
+	struct sandbox_sockets sockets; /* found in the binds */
+	struct sandbox_limits limits;
 	const char *channel;	/* directory on the host */
 	const char *agent;	/* hatcheck-guest on the host */
 	const char *const *env; /* K=V, checked */

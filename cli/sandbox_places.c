@@ -31,9 +31,12 @@ static const char *const in_home[] = {".ssh", ".gnupg", ".pki", ".aws",
     ".cache/huggingface/token", ".bashrc", ".bash_profile", ".profile",
     ".zshrc", ".zshenv", ".bash_history", ".zsh_history", ".vim", ".emacs.d"};
 
-/* Not these, nor what is in them. */
-static const char *const trees[] = {"/run", "/var/run", "/dev", "/proc", "/sys",
-    "/etc", "/boot", "/var/lib/hatcheck", "/var/log/hatcheck",
+/* Not these, nor what is in them, whatever is said. */
+static const char *const never[] = {"/dev", "/proc", "/sys", "/etc/hatcheck",
+    "/run/hatcheck", "/var/lib/hatcheck", "/var/log/hatcheck"};
+
+/* Not these, nor what is in them, unless exposed. */
+static const char *const trees[] = {"/run", "/var/run", "/etc", "/boot",
     "/var/lib/docker", "/var/lib/containerd", "/var/lib/private"};
 
 /* Not these as a whole: other people's homes, agents' sockets. */
@@ -79,7 +82,17 @@ touches(const char *path, const char *place)
 }
 
 static const char *
-judge_home(const char *path, const char *home)
+judge_trees(const char *path, const char *const list[], size_t n)
+{
+	const char *why = NULL;
+
+	for (size_t i = 0; why == NULL && i < n; i++)
+		why = list[i][0] == '\0' ? NULL : touches(path, list[i]);
+	return why;
+}
+
+static const char *
+judge_home(const char *path, enum place_use use, const char *home)
 {
 	char place[PATH_MAX];
 	const char *why = NULL;
@@ -88,7 +101,8 @@ judge_home(const char *path, const char *home)
 		return "it is the home directory itself, with every key in it";
 	if (within(home, path))
 		return clause("it holds the home directory", home);
-	for (size_t i = 0; why == NULL && i < COUNT(in_home); i++) {
+	for (size_t i = 0;
+	     use != PLACE_EXPOSE && why == NULL && i < COUNT(in_home); i++) {
 		int n =
 		    snprintf(place, sizeof(place), "%s/%s", home, in_home[i]);
 
@@ -99,29 +113,38 @@ judge_home(const char *path, const char *home)
 	return why;
 }
 
+static const char *
+judge_write(const char *path)
+{
+	for (size_t i = 0; i < COUNT(programs); i++)
+		if (within(path, programs[i]))
+			return clause(
+			    "it is among the programs in", programs[i]);
+	return strstr(path, "/.git/") != NULL
+		   ? "it is inside git's own directory"
+		   : NULL;
+}
+
 const char *
-places_judge(const char *path, bool write, const char *home,
+places_judge(const char *path, enum place_use use, const char *home,
     const char *const own[], size_t n_own)
 {
-	const char *why = NULL;
+	const char *why;
 
 	if (path[0] != '/' || strcmp(path, "/") == 0)
 		return "it is the whole machine";
 	for (size_t i = 0; i < COUNT(wholes); i++)
 		if (strcmp(path, wholes[i]) == 0)
 			return "it is too much: name a directory in it";
-	for (size_t i = 0; why == NULL && i < COUNT(trees); i++)
-		why = touches(path, trees[i]);
-	for (size_t i = 0; write && why == NULL && i < COUNT(programs); i++)
-		if (within(path, programs[i]))
-			why =
-			    clause("it is among the programs in", programs[i]);
-	if (write && why == NULL && strstr(path, "/.git/") != NULL)
-		why = "it is inside git's own directory";
-	for (size_t i = 0; why == NULL && i < n_own; i++)
-		why = own[i][0] == '\0' ? NULL : touches(path, own[i]);
+	why = judge_trees(path, never, COUNT(never));
+	if (why == NULL)
+		why = judge_trees(path, own, n_own);
+	if (why == NULL && use != PLACE_EXPOSE)
+		why = judge_trees(path, trees, COUNT(trees));
+	if (why == NULL && use == PLACE_WRITE)
+		why = judge_write(path);
 	if (why == NULL && home != NULL && strcmp(home, "/") != 0)
-		why = judge_home(path, home);
+		why = judge_home(path, use, home);
 	return why;
 }
 
@@ -137,7 +160,7 @@ resolved(const char *path, char out[static PATH_MAX])
 }
 
 static const char *
-judge(const struct cli *cli, const char *path, bool write)
+judge(const struct cli *cli, const char *path, enum place_use use)
 {
 	char config[PATH_MAX], state[PATH_MAX], run[PATH_MAX], log[PATH_MAX];
 	char house[PATH_MAX] = "", home[PATH_MAX];
@@ -153,16 +176,32 @@ judge(const struct cli *cli, const char *path, bool write)
 		if (own[i] == NULL)
 			return "where our own state is, is not known";
 	why = places_judge(
-	    path, write, resolved(getenv("HOME"), home), own, COUNT(own));
+	    path, use, resolved(getenv("HOME"), home), own, COUNT(own));
 	if (why == NULL && pw != NULL)
 		why = places_judge(
-		    path, write, resolved(pw->pw_dir, home), own, COUNT(own));
+		    path, use, resolved(pw->pw_dir, home), own, COUNT(own));
 	return why;
+}
+
+static bool
+kind_is_good(mode_t mode, enum place_use use)
+{
+	return S_ISDIR(mode) || S_ISREG(mode) ||
+	       (use == PLACE_EXPOSE && S_ISSOCK(mode));
+}
+
+static const char *
+remedy(enum place_use use)
+{
+	return use == PLACE_EXPOSE
+		   ? "--expose a narrower one"
+		   : "cd to a project directory, --bind a narrower one, or "
+		     "--expose it: that lets keys in it leak";
 }
 
 int
 places_check(const struct cli *cli, const char *what, const char *path,
-    bool write, char out[static PATH_MAX], struct cli_error *e)
+    enum place_use use, char out[static PATH_MAX], struct cli_error *e)
 {
 	const char *why = NULL;
 	struct stat st;
@@ -170,13 +209,11 @@ places_check(const struct cli *cli, const char *what, const char *path,
 	if (realpath(path, out) == NULL || stat(out, &st) != 0)
 		return cli_error(e, CLI_RUN_FAILED, what, "", "%s: %s", path,
 		    strerror(errno));
-	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		why = "it is no directory and no plain file";
-	else
-		why = judge(cli, out, write);
+	why = kind_is_good(st.st_mode, use)
+		  ? judge(cli, out, use)
+		  : "it is no directory and no plain file";
 	if (why == NULL)
 		return 0;
-	return cli_error(e, CLI_RUN_FAILED, what,
-	    "cd to a project directory, or --bind a narrower one",
+	return cli_error(e, CLI_RUN_FAILED, what, remedy(use),
 	    "%s is not let into a sandbox: %s", out, why);
 }

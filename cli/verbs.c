@@ -131,8 +131,11 @@ const struct verb verbs[] = {
 	    "The sandbox has no network and no secret. It sees /usr, an empty\n"
 	    "home, and the current directory, where it may write all but what\n"
 	    "would later run outside (.git/hooks, .vscode, .envrc and the\n"
-	    "like). The session ends with the command, whose exit status is\n"
-	    "ours.",
+	    "like). Sockets in it are covered. The session ends with the\n"
+	    "command, whose exit status is ours. Limits are NAME=VALUE of\n"
+	    "memory, file-size, tmp (10MiB), processes, open-files (100),\n"
+	    "cpu (2h): those of each process but tmp, that of each of /tmp,\n"
+	    "/var/tmp and home.",
 	    run_verb},
 	{"credential add", "NAME", "store a credential", add_options,
 	    "The value is read from the terminal (not shown), from standard\n"

@@ -428,57 +428,72 @@ test_places(void **state)
 	static const char *const own[] = {"/srv/hatcheck/state", ""};
 	static const struct {
 		const char *path;
-		bool write, fine;
+		enum place_use use;
+		bool fine;
 	} rows[] = {
-	    {"/home/u/work/app", true, true},
-	    {"/home/u/work", true, true},
-	    {"/home/u/.sshx", true, true},
-	    {"/srv/app", true, true},
-	    {"/opt/tool", false, true},
-	    {"/usr/share/doc", false, true},
-	    {"/tmp/build-1", true, true},
-	    {"/", true, false},
-	    {"/", false, false},
-	    {"/home", false, false},
-	    {"/home/u", true, false},
-	    {"/home/u", false, false},
-	    {"/home/u/.ssh", false, false},
-	    {"/home/u/.ssh/id_ed25519", false, false},
-	    {"/home/u/.config", false, false},
-	    {"/home/u/.config/gh", false, false},
-	    {"/home/u/.aws", false, false},
-	    {"/home/u/.gnupg", false, false},
-	    {"/home/u/.local", false, false},
-	    {"/home/u/.local/share/keyrings", false, false},
-	    {"/home/u/.netrc", false, false},
-	    {"/run", false, false},
-	    {"/run/user/1000", false, false},
-	    {"/var", false, false},
-	    {"/dev/shm", true, false},
-	    {"/proc/1", false, false},
-	    {"/sys/fs", false, false},
-	    {"/etc", false, false},
-	    {"/etc/ssl/private", false, false},
-	    {"/tmp", true, false},
-	    {"/usr", false, false},
-	    {"/usr/lib/x", true, false},
-	    {"/home/u/app/.git/hooks", true, false},
-	    {"/srv/hatcheck", false, false},
-	    {"/srv/hatcheck/state", false, false},
-	    {"/srv/hatcheck/state/vault", false, false},
-	    {"/srv", false, false},
-	    {"relative", false, false},
+	    {"/home/u/work/app", PLACE_WRITE, true},
+	    {"/home/u/work", PLACE_WRITE, true},
+	    {"/home/u/.sshx", PLACE_WRITE, true},
+	    {"/srv/app", PLACE_WRITE, true},
+	    {"/opt/tool", PLACE_READ, true},
+	    {"/usr/share/doc", PLACE_READ, true},
+	    {"/tmp/build-1", PLACE_WRITE, true},
+	    {"/", PLACE_WRITE, false},
+	    {"/", PLACE_READ, false},
+	    {"/home", PLACE_READ, false},
+	    {"/home/u", PLACE_WRITE, false},
+	    {"/home/u", PLACE_READ, false},
+	    {"/home/u/.ssh", PLACE_READ, false},
+	    {"/home/u/.ssh/id_ed25519", PLACE_READ, false},
+	    {"/home/u/.config", PLACE_READ, false},
+	    {"/home/u/.config/gh", PLACE_READ, false},
+	    {"/home/u/.aws", PLACE_READ, false},
+	    {"/home/u/.gnupg", PLACE_READ, false},
+	    {"/home/u/.local", PLACE_READ, false},
+	    {"/home/u/.local/share/keyrings", PLACE_READ, false},
+	    {"/home/u/.netrc", PLACE_READ, false},
+	    {"/run", PLACE_READ, false},
+	    {"/run/user/1000", PLACE_READ, false},
+	    {"/var", PLACE_READ, false},
+	    {"/dev/shm", PLACE_WRITE, false},
+	    {"/proc/1", PLACE_READ, false},
+	    {"/sys/fs", PLACE_READ, false},
+	    {"/etc", PLACE_READ, false},
+	    {"/etc/ssl/private", PLACE_READ, false},
+	    {"/tmp", PLACE_WRITE, false},
+	    {"/usr", PLACE_READ, false},
+	    {"/usr/lib/x", PLACE_WRITE, false},
+	    {"/home/u/app/.git/hooks", PLACE_WRITE, false},
+	    {"/srv/hatcheck", PLACE_READ, false},
+	    {"/srv/hatcheck/state", PLACE_READ, false},
+	    {"/srv/hatcheck/state/vault", PLACE_READ, false},
+	    {"/srv", PLACE_READ, false},
+	    {"relative", PLACE_READ, false},
+	    {"/home/u/.aws", PLACE_EXPOSE, true},
+	    {"/run/postgresql", PLACE_EXPOSE, true},
+	    {"/etc/gitconfig", PLACE_EXPOSE, true},
+	    {"/home/u", PLACE_EXPOSE, false},
+	    {"/home", PLACE_EXPOSE, false},
+	    {"/", PLACE_EXPOSE, false},
+	    {"/run", PLACE_EXPOSE, false}, /* it holds ours */
+	    {"/etc", PLACE_EXPOSE, false},
+	    {"/run/hatcheck", PLACE_EXPOSE, false},
+	    {"/var/lib/hatcheck/vault", PLACE_EXPOSE, false},
+	    {"/srv/hatcheck/state/vault", PLACE_EXPOSE, false},
+	    {"/srv/hatcheck", PLACE_EXPOSE, false},
+	    {"/proc/1", PLACE_EXPOSE, false},
+	    {"/dev/shm", PLACE_EXPOSE, false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *why = places_judge(
-		    rows[i].path, rows[i].write, "/home/u", own, 2);
+		const char *why =
+		    places_judge(rows[i].path, rows[i].use, "/home/u", own, 2);
 
 		if ((why == NULL) != rows[i].fine)
 			fail_msg("%s: %s", rows[i].path, why ? why : "fine");
 	}
-	assert_null(places_judge("/home/u/.ssh", false, NULL, own, 0));
+	assert_null(places_judge("/home/u/.ssh", PLACE_READ, NULL, own, 0));
 }
 
 static void
@@ -500,22 +515,27 @@ test_places_links(void **state)
 	setenv("HOME", "/nonexistent/home", 1);
 	in_project("ln -s ../secret link; ln -s / root; ln -s . self");
 	snprintf(path, sizeof(path), "%s/link", project);
-	assert_int_equal(places_check(&cli, "x", path, false, out, &e), 125);
+	assert_int_equal(
+	    places_check(&cli, "x", path, PLACE_READ, out, &e), 125);
 	snprintf(path, sizeof(path), "%s/root", project);
-	assert_int_equal(places_check(&cli, "x", path, false, out, &e), 125);
+	assert_int_equal(
+	    places_check(&cli, "x", path, PLACE_READ, out, &e), 125);
 	snprintf(path, sizeof(path), "%s/self", project);
-	assert_int_equal(places_check(&cli, "x", path, true, out, &e), 0);
+	assert_int_equal(
+	    places_check(&cli, "x", path, PLACE_WRITE, out, &e), 0);
 	assert_string_equal(out, project);
 	/* The state's own parent holds it. */
-	assert_int_equal(places_check(&cli, "x", base, false, out, &e), 125);
+	assert_int_equal(
+	    places_check(&cli, "x", base, PLACE_READ, out, &e), 125);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/sock", project);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(
-	    places_check(&cli, "x", a.sun_path, false, out, &e), 125);
+	    places_check(&cli, "x", a.sun_path, PLACE_READ, out, &e), 125);
 	close(fd);
 	setenv("HOME", project, 1);
-	assert_int_equal(places_check(&cli, "x", project, true, out, &e), 125);
+	assert_int_equal(
+	    places_check(&cli, "x", project, PLACE_WRITE, out, &e), 125);
 	setenv("HOME", old, 1);
 	in_project("rm link root self sock");
 }
