@@ -3,10 +3,16 @@
     import tap
     def test_something(): "what it shows (requirement 3)"; assert ...
     tap.main(globals(), setup, teardown)
+
+A test that raises tap.Skip("why") is left out, and says why.
 """
 import sys
 import time
 import traceback
+
+
+class Skip(Exception):
+    pass
 
 
 def main(names, setup=None, teardown=None):
@@ -27,6 +33,8 @@ def main(names, setup=None, teardown=None):
                 f()
                 took = time.monotonic() - began
                 print(f"ok {i} - {what} # {took:.1f} s", flush=True)
+            except Skip as why:
+                print(f"ok {i} - {what} # SKIP {why}", flush=True)
             except BaseException:
                 bad += 1
                 print(f"not ok {i} - {what}", flush=True)
