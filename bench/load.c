@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A load generator: N keep-alive connections, one request in flight on each,
- * every reply checked. Set-up (connect, ATTACH, CONNECT, TLS) blocks and is
- * not counted; then one epoll loop.
+ * A load generator. N connections, one request in flight on each, every
+ * reply checked (status, length, and that the body is all of one byte).
  *
  *	load --unix SOCK --attach TOKEN --connect HOST:443 --tls HOST
  *	     --ca FILE --path /x -c 64 -t 5 --expect-bytes 1024
  *	load --tcp 127.0.0.1:8443 --tls HOST --ca FILE ...
+ *	load --tcp ADDR --connect HOST:PORT --tls HOST    (an HTTP proxy)
+ *	load --unix SOCK --attach TOKEN --path /RANDOM/NAME/x    (base URL)
  *
- * Prints one JSON line: requests, seconds, errors, p50_us, p99_us.
+ * --mode keep	(default) connections are made first, uncounted; then an
+ *		epoll loop
+ * --mode full	each request on a connection of its own, full handshake
+ * --mode resume	the same with the session of the one before
+ * --mode idle	make the connections, one request on each, say so on
+ *		stdout, and hold them until standard input ends
+ *
+ * --post N	the request carries N bytes
+ * --proxy-header L	a line of the CONNECT request
+ *
+ * Prints one JSON line: requests, seconds, errors, resumed, p50_us, p99_us,
+ * and first_us, the median until the first byte of a reply.
  */
 #include <openssl/ssl.h>
 
@@ -16,11 +28,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -28,31 +44,42 @@
 #include <unistd.h>
 
 #define SAMPLES_MAX 4000000
+#define HEAD_MAX 16384
+#define PIECE 65536
+
+enum mode { KEEP, FULL, RESUME, IDLE };
 
 struct options {
 	const char *unix_path, *tcp, *attach, *connect, *tls, *ca, *path;
-	const char *header;
+	const char *header, *proxy_header, *host;
 	int connections;
 	double seconds;
-	size_t expect;
+	size_t expect, post;
+	enum mode mode;
 };
 
 struct conn {
 	int fd;
 	SSL *ssl;
-	char in[70000];
-	size_t have;
-	uint64_t began;
+	char head[HEAD_MAX];
+	size_t have; /* of the head */
+	size_t left; /* of the body; valid once in_body */
+	bool in_body, good;
+	size_t unsent; /* of the request */
+	uint64_t began, first;
 };
 
 static struct {
-	uint32_t *samples;
+	pthread_mutex_t lock;
+	uint32_t *took, *first;
 	size_t n;
-	uint64_t errors;
-} total;
+	uint64_t errors, resumed;
+} total = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static char request[4096];
+static char *request;
 static size_t request_len;
+static struct options o;
+static SSL_CTX *ctx;
 
 static void
 die(const char *why)
@@ -70,152 +97,445 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static int
-dial(const struct options *o)
+static socklen_t
+address(struct sockaddr_storage *out)
 {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_un un;
-		struct sockaddr_in in;
-	} a = {0};
-	socklen_t n;
+	struct sockaddr_un *un = (void *)out;
+	struct sockaddr_in *in = (void *)out;
+	char host[64];
+	unsigned port;
 
-	if (o->unix_path != NULL) {
-		a.un.sun_family = AF_UNIX;
-		snprintf(
-		    a.un.sun_path, sizeof(a.un.sun_path), "%s", o->unix_path);
-		n = sizeof(a.un);
-	} else {
-		char host[64];
-		unsigned port;
-		if (sscanf(o->tcp, "%63[^:]:%u", host, &port) != 2)
-			die("--tcp");
-		a.in.sin_family = AF_INET;
-		a.in.sin_port = htons((uint16_t)port);
-		if (inet_pton(AF_INET, host, &a.in.sin_addr) != 1)
-			die("--tcp");
-		n = sizeof(a.in);
+	if (o.unix_path != NULL) {
+		un->sun_family = AF_UNIX;
+		snprintf(un->sun_path, sizeof(un->sun_path), "%s", o.unix_path);
+		return sizeof(*un);
 	}
-	int fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, &a.sa, n) != 0)
+	in->sin_family = AF_INET;
+	if (o.tcp == NULL || sscanf(o.tcp, "%63[^:]:%u", host, &port) != 2 ||
+	    inet_pton(AF_INET, host, &in->sin_addr) != 1)
+		die("--tcp");
+	in->sin_port = htons((uint16_t)port);
+	return sizeof(*in);
+}
+
+static int
+dial(void)
+{
+	struct sockaddr_storage a = {0};
+	socklen_t n = address(&a);
+	int one = 1, fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, n) != 0)
 		die("connect");
+	if (a.ss_family == AF_INET)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
 }
 
+/* ATTACH and CONNECT in one write, then the answer to CONNECT. */
 static void
-say(int fd, const char *s)
+proxy_hello(int fd)
 {
-	if (write(fd, s, strlen(s)) != (ssize_t)strlen(s))
-		die("write");
-}
-
-static void
-proxy_hello(const struct options *o, int fd)
-{
-	char line[6000], c;
+	char line[8000], c;
 	size_t n = 0;
+	int want = 0;
 
-	if (o->attach != NULL) {
-		snprintf(line, sizeof(line), "ATTACH %s\r\n", o->attach);
-		say(fd, line);
-	}
-	if (o->connect == NULL)
+	if (o.attach != NULL)
+		want += snprintf(line, sizeof(line), "ATTACH %s\r\n", o.attach);
+	if (o.connect != NULL)
+		want += snprintf(line + want, sizeof(line) - (size_t)want,
+		    "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", o.connect,
+		    o.connect, o.proxy_header ? o.proxy_header : "",
+		    o.proxy_header ? "\r\n" : "");
+	if (want > 0 && write(fd, line, (size_t)want) != want)
+		die("write");
+	if (o.connect == NULL)
 		return;
-	snprintf(line, sizeof(line), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n",
-	    o->connect, o->connect);
-	say(fd, line);
 	while (n < sizeof(line) - 1 && read(fd, &c, 1) == 1) {
 		line[n++] = c;
 		if (n >= 4 && memcmp(line + n - 4, "\r\n\r\n", 4) == 0)
 			break;
 	}
 	line[n] = '\0';
-	if (strncmp(line, "HTTP/1.1 200", 12) != 0) {
+	if (n < 12 || strncmp(line + 8, " 200", 4) != 0) {
 		fprintf(stderr, "load: CONNECT: %.80s\n", line);
 		exit(1);
 	}
 }
 
 static void
-open_conn(const struct options *o, SSL_CTX *ctx, struct conn *c)
+open_conn(struct conn *c, SSL_SESSION *session)
 {
-	c->fd = dial(o);
-	proxy_hello(o, c->fd);
-	if (o->tls != NULL) {
-		c->ssl = SSL_new(ctx);
-		SSL_set_fd(c->ssl, c->fd);
-		SSL_set_tlsext_host_name(c->ssl, o->tls);
-		SSL_set1_host(c->ssl, o->tls);
-		if (SSL_connect(c->ssl) != 1)
-			die("TLS");
+	c->fd = dial();
+	proxy_hello(c->fd);
+	if (o.tls == NULL)
+		return;
+	c->ssl = SSL_new(ctx);
+	SSL_set_fd(c->ssl, c->fd);
+	SSL_set_tlsext_host_name(c->ssl, o.tls);
+	SSL_set1_host(c->ssl, o.tls);
+	if (session != NULL)
+		SSL_set_session(c->ssl, session);
+	if (SSL_connect(c->ssl) != 1)
+		die("TLS");
+}
+
+static void
+close_conn(struct conn *c)
+{
+	/* Freed without it, its session would not be resumed. */
+	if (c->ssl != NULL)
+		(void)SSL_shutdown(c->ssl);
+	SSL_free(c->ssl);
+	close(c->fd);
+	c->ssl = NULL;
+}
+
+/* > 0 bytes; 0 not now. */
+static int
+put(struct conn *c, const char *p, size_t n)
+{
+	int r = c->ssl != NULL ? SSL_write(c->ssl, p, (int)n)
+			       : (int)write(c->fd, p, n);
+
+	if (r > 0)
+		return r;
+	if (c->ssl != NULL ? SSL_get_error(c->ssl, r) == SSL_ERROR_WANT_WRITE ||
+				 SSL_get_error(c->ssl, r) == SSL_ERROR_WANT_READ
+			   : errno == EAGAIN)
+		return 0;
+	die("send");
+	return 0;
+}
+
+static int
+get(struct conn *c, char *p, size_t n)
+{
+	int r = c->ssl != NULL ? SSL_read(c->ssl, p, (int)n)
+			       : (int)read(c->fd, p, n);
+
+	if (r > 0)
+		return r;
+	if (c->ssl != NULL ? SSL_get_error(c->ssl, r) == SSL_ERROR_WANT_READ
+			   : r < 0 && errno == EAGAIN)
+		return 0;
+	die("a connection was closed");
+	return 0;
+}
+
+static void
+push(struct conn *c)
+{
+	while (c->unsent > 0) {
+		size_t n = c->unsent < PIECE ? c->unsent : PIECE;
+		int r = put(c, request + request_len - c->unsent, n);
+		if (r == 0)
+			return;
+		c->unsent -= (size_t)r;
 	}
-	fcntl(c->fd, F_SETFL, O_NONBLOCK);
 }
 
 static void
 fire(struct conn *c)
 {
 	c->began = now_ns();
+	c->first = 0;
 	c->have = 0;
-	int n = c->ssl != NULL
-	    ? SSL_write(c->ssl, request, (int)request_len)
-	    : (int)write(c->fd, request, request_len);
-	if (n != (int)request_len)
-		die("send");
+	c->in_body = false;
+	c->unsent = request_len;
+	push(c);
 }
 
-/* The whole response, or 0 when more must come. */
-static size_t
-response_len(struct conn *c, bool *good, size_t expect)
+/* All of one byte: what came is what the origin holds. */
+static bool
+uniform(const char *p, size_t n)
 {
-	c->in[c->have] = '\0';
-	char *end = strstr(c->in, "\r\n\r\n");
-	if (end == NULL)
-		return 0;
-	char *cl = strcasestr(c->in, "content-length:");
-	if (cl == NULL || cl > end)
-		die("a reply without Content-Length");
-	size_t body = strtoull(cl + 15, NULL, 10);
-	*good = strncmp(c->in, "HTTP/1.1 200", 12) == 0 && body == expect;
-	return (size_t)(end + 4 - c->in) + body;
-}
-
-static int
-receive(struct conn *c)
-{
-	size_t room = sizeof(c->in) - 1 - c->have;
-	int n = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->have, (int)room)
-			       : (int)read(c->fd, c->in + c->have, room);
-
-	if (n > 0) {
-		c->have += (size_t)n;
-		return 1;
-	}
-	if (c->ssl != NULL
-		? SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ
-		: n < 0 && errno == EAGAIN)
-		return 0;
-	die("a connection was closed");
-	return -1;
+	return n == 0 || (p[0] == 'x' && memcmp(p, p + 1, n - 1) == 0);
 }
 
 static void
-serve(struct conn *c, const struct options *o, bool again)
+read_head(struct conn *c)
 {
-	bool good = false;
+	char *end, *cl;
 
-	while (receive(c) == 1) {
-		size_t n = response_len(c, &good, o->expect);
-		if (n == 0 || c->have < n)
-			continue;
-		if (total.n < SAMPLES_MAX)
-			total.samples[total.n++] =
-			    (uint32_t)((now_ns() - c->began) / 1000);
-		total.errors += !good || c->have != n;
-		if (again)
-			fire(c);
+	c->head[c->have] = '\0';
+	if ((end = strstr(c->head, "\r\n\r\n")) == NULL) {
+		if (c->have == HEAD_MAX - 1)
+			die("a long head");
 		return;
 	}
+	if ((cl = strcasestr(c->head, "content-length:")) == NULL || cl > end)
+		die("a reply without Content-Length");
+	size_t body = strtoull(cl + 15, NULL, 10);
+	size_t got = c->have - (size_t)(end + 4 - c->head);
+	c->good = strncmp(c->head, "HTTP/1.1 200", 12) == 0 &&
+		  body == o.expect && got <= body && uniform(end + 4, got);
+	c->in_body = true;
+	c->left = got <= body ? body - got : 0;
+}
+
+static void
+sample(struct conn *c)
+{
+	uint64_t end = now_ns();
+
+	pthread_mutex_lock(&total.lock);
+	if (total.n < SAMPLES_MAX) {
+		total.first[total.n] = (uint32_t)((c->first - c->began) / 1000);
+		total.took[total.n++] = (uint32_t)((end - c->began) / 1000);
+	}
+	total.errors += !c->good;
+	pthread_mutex_unlock(&total.lock);
+}
+
+/* True: the reply is whole. */
+static bool
+pull(struct conn *c)
+{
+	static _Thread_local char piece[PIECE];
+
+	for (;;) {
+		bool head = !c->in_body;
+		int n = head ? get(c, c->head + c->have, HEAD_MAX - 1 - c->have)
+			     : get(c, piece, c->left < PIECE ? c->left : PIECE);
+		if (n == 0)
+			return false;
+		if (c->first == 0)
+			c->first = now_ns();
+		if (head) {
+			c->have += (size_t)n;
+			read_head(c);
+		} else {
+			c->good = c->good && uniform(piece, (size_t)n);
+			c->left -= (size_t)n;
+		}
+		if (c->in_body && c->left == 0)
+			return true;
+	}
+}
+
+static void
+epoll_keep(struct conn *conns, uint64_t until)
+{
+	struct epoll_event events[256];
+	int ep = epoll_create1(0);
+
+	for (int i = 0; i < o.connections; i++) {
+		struct epoll_event e = {
+		    .events = EPOLLIN | (o.post ? EPOLLOUT | EPOLLET : 0),
+		    .data.ptr = &conns[i]};
+		fcntl(conns[i].fd, F_SETFL, O_NONBLOCK);
+		fire(&conns[i]);
+		epoll_ctl(ep, EPOLL_CTL_ADD, conns[i].fd, &e);
+	}
+	while (now_ns() < until) {
+		int n = epoll_wait(ep, events, 256, 100);
+		for (int i = 0; i < n; i++) {
+			struct conn *c = events[i].data.ptr;
+			push(c);
+			while (pull(c)) {
+				sample(c);
+				fire(c);
+			}
+		}
+	}
+	close(ep);
+}
+
+/* One blocking connection after another. */
+static void *
+reconnect(void *arg)
+{
+	uint64_t until = *(uint64_t *)arg;
+	SSL_SESSION *session = NULL;
+	struct conn c = {.fd = -1};
+
+	while (now_ns() < until) {
+		uint64_t began = now_ns();
+		open_conn(&c, o.mode == RESUME ? session : NULL);
+		if (c.ssl != NULL && SSL_session_reused(c.ssl)) {
+			pthread_mutex_lock(&total.lock);
+			total.resumed++;
+			pthread_mutex_unlock(&total.lock);
+		}
+		fire(&c);
+		c.began = began;
+		while (!pull(&c))
+			push(&c);
+		sample(&c);
+		if (o.mode == RESUME) {
+			SSL_SESSION_free(session);
+			session = SSL_get1_session(c.ssl);
+		}
+		close_conn(&c);
+	}
+	SSL_SESSION_free(session);
+	return NULL;
+}
+
+static void
+run_reconnect(uint64_t until)
+{
+	pthread_t *t = calloc((size_t)o.connections, sizeof(*t));
+
+	for (int i = 0; i < o.connections; i++)
+		if (pthread_create(&t[i], NULL, reconnect, &until) != 0)
+			die("thread");
+	for (int i = 0; i < o.connections; i++)
+		pthread_join(t[i], NULL);
+	free(t);
+}
+
+static void
+idle(struct conn *conns)
+{
+	char c;
+
+	for (int i = 0; i < o.connections; i++) {
+		fire(&conns[i]);
+		while (!pull(&conns[i]))
+			push(&conns[i]);
+		sample(&conns[i]);
+	}
+	printf("held\n");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+}
+
+static double
+run(void)
+{
+	struct conn *conns = calloc((size_t)o.connections, sizeof(*conns));
+	uint64_t began, until;
+
+	if (conns == NULL)
+		die("memory");
+	if (o.mode == KEEP || o.mode == IDLE)
+		for (int i = 0; i < o.connections; i++)
+			open_conn(&conns[i], NULL);
+	began = now_ns();
+	until = began + (uint64_t)(o.seconds * 1e9);
+	if (o.mode == KEEP)
+		epoll_keep(conns, until);
+	else if (o.mode == IDLE)
+		idle(conns);
+	else
+		run_reconnect(until);
+	free(conns);
+	return (double)(now_ns() - began) / 1e9;
+}
+
+static enum mode
+mode_of(const char *s)
+{
+	static const char *const names[] = {"keep", "full", "resume", "idle"};
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(names[i], s) == 0)
+			return (enum mode)i;
+	die("--mode");
+	return KEEP;
+}
+
+static void
+parse(int argc, char **argv)
+{
+	static const struct option longs[] = {{"unix", 1, 0, 'u'},
+	    {"tcp", 1, 0, 'p'}, {"attach", 1, 0, 'a'}, {"connect", 1, 0, 'C'},
+	    {"tls", 1, 0, 's'}, {"ca", 1, 0, 'A'}, {"path", 1, 0, 'P'},
+	    {"header", 1, 0, 'H'}, {"expect-bytes", 1, 0, 'e'},
+	    {"post", 1, 0, 'b'}, {"mode", 1, 0, 'm'}, {"host", 1, 0, 'h'},
+	    {"proxy-header", 1, 0, 'x'}, {0, 0, 0, 0}};
+	int c;
+
+	o = (struct options){.path = "/", .connections = 1, .seconds = 3};
+	while ((c = getopt_long(argc, argv, "c:t:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'u':
+			o.unix_path = optarg;
+			break;
+		case 'p':
+			o.tcp = optarg;
+			break;
+		case 'a':
+			o.attach = optarg;
+			break;
+		case 'C':
+			o.connect = optarg;
+			break;
+		case 's':
+			o.tls = optarg;
+			break;
+		case 'A':
+			o.ca = optarg;
+			break;
+		case 'P':
+			o.path = optarg;
+			break;
+		case 'H':
+			o.header = optarg;
+			break;
+		case 'h':
+			o.host = optarg;
+			break;
+		case 'x':
+			o.proxy_header = optarg;
+			break;
+		case 'e':
+			o.expect = strtoull(optarg, NULL, 10);
+			break;
+		case 'b':
+			o.post = strtoull(optarg, NULL, 10);
+			break;
+		case 'm':
+			o.mode = mode_of(optarg);
+			break;
+		case 'c':
+			o.connections = atoi(optarg);
+			break;
+		case 't':
+			o.seconds = atof(optarg);
+			break;
+		default:
+			exit(2);
+		}
+	}
+}
+
+static void
+make_request(void)
+{
+	char length[64] = "";
+	const char *host = o.host ? o.host : o.tls ? o.tls : "localhost";
+	int n;
+
+	request = malloc(HEAD_MAX + o.post);
+	if (request == NULL)
+		die("memory");
+	if (o.post > 0)
+		snprintf(
+		    length, sizeof(length), "Content-Length: %zu\r\n", o.post);
+	n = snprintf(request, HEAD_MAX,
+	    "%s %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", o.post ? "POST" : "GET",
+	    o.path, host, o.header ? o.header : "", o.header ? "\r\n" : "",
+	    length);
+	memset(request + n, 'x', o.post);
+	request_len = (size_t)n + o.post;
+}
+
+static void
+make_context(void)
+{
+	ctx = SSL_CTX_new(TLS_client_method());
+	if (ctx == NULL)
+		die("TLS");
+	if (o.ca != NULL && SSL_CTX_load_verify_locations(ctx, o.ca, 0) != 1)
+		die("--ca");
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
 }
 
 static int
@@ -226,86 +546,28 @@ by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static double
-run(const struct options *o, struct conn *conns)
-{
-	struct epoll_event events[256];
-	int ep = epoll_create1(0);
-	uint64_t began = now_ns();
-	uint64_t until = began + (uint64_t)(o->seconds * 1e9);
-
-	for (int i = 0; i < o->connections; i++) {
-		struct epoll_event e = {
-		    .events = EPOLLIN, .data.ptr = &conns[i]};
-		epoll_ctl(ep, EPOLL_CTL_ADD, conns[i].fd, &e);
-		fire(&conns[i]);
-	}
-	while (now_ns() < until) {
-		int n = epoll_wait(ep, events, 256, 1000);
-		for (int i = 0; i < n; i++)
-			serve(events[i].data.ptr, o, true);
-	}
-	return (double)(now_ns() - began) / 1e9;
-}
-
-static struct options
-parse(int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{"unix", 1, 0, 'u'}, {"tcp", 1, 0, 'p'}, {"attach", 1, 0, 'a'},
-		{"connect", 1, 0, 'C'}, {"tls", 1, 0, 's'},
-		{"ca", 1, 0, 'A'}, {"path", 1, 0, 'P'},
-		{"header", 1, 0, 'H'}, {"expect-bytes", 1, 0, 'e'},
-		{0, 0, 0, 0}};
-	struct options o = {.path = "/", .connections = 1, .seconds = 3};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "c:t:", longs, NULL)) != -1) {
-		switch (c) {
-		case 'u': o.unix_path = optarg; break;
-		case 'p': o.tcp = optarg; break;
-		case 'a': o.attach = optarg; break;
-		case 'C': o.connect = optarg; break;
-		case 's': o.tls = optarg; break;
-		case 'A': o.ca = optarg; break;
-		case 'P': o.path = optarg; break;
-		case 'H': o.header = optarg; break;
-		case 'e': o.expect = strtoull(optarg, NULL, 10); break;
-		case 'c': o.connections = atoi(optarg); break;
-		case 't': o.seconds = atof(optarg); break;
-		default: exit(2);
-		}
-	}
-	return o;
-}
-
 int
 main(int argc, char **argv)
 {
-	struct options o = parse(argc, argv);
-	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-	struct conn *conns =
-	    calloc((size_t)o.connections, sizeof(struct conn));
+	size_t bytes = SAMPLES_MAX * sizeof(uint32_t);
 
-	total.samples = malloc(SAMPLES_MAX * sizeof(uint32_t));
-	if (ctx == NULL || conns == NULL || total.samples == NULL)
+	signal(SIGPIPE, SIG_IGN);
+	parse(argc, argv);
+	make_context();
+	make_request();
+	total.took = malloc(bytes);
+	total.first = malloc(bytes);
+	if (total.took == NULL || total.first == NULL)
 		die("memory");
-	if (o.ca != NULL && SSL_CTX_load_verify_locations(ctx, o.ca, 0) != 1)
-		die("--ca");
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
-	request_len = (size_t)snprintf(request, sizeof(request),
-	    "GET %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", o.path,
-	    o.tls != NULL ? o.tls : "localhost",
-	    o.header != NULL ? o.header : "", o.header != NULL ? "\r\n" : "");
-	for (int i = 0; i < o.connections; i++)
-		open_conn(&o, ctx, &conns[i]);
-	double took = run(&o, conns);
-	qsort(total.samples, total.n, sizeof(uint32_t), by_value);
+	double took = run();
+	size_t n = total.n;
+	qsort(total.took, n, sizeof(uint32_t), by_value);
+	qsort(total.first, n, sizeof(uint32_t), by_value);
 	printf("{\"requests\":%zu,\"seconds\":%.3f,\"errors\":%llu,"
-	       "\"p50_us\":%u,\"p99_us\":%u}\n",
-	    total.n, took, (unsigned long long)total.errors,
-	    total.n ? total.samples[total.n / 2] : 0,
-	    total.n ? total.samples[total.n * 99 / 100] : 0);
-	free(conns);
-	return total.errors != 0;
+	       "\"resumed\":%llu,\"p50_us\":%u,\"p99_us\":%u,"
+	       "\"first_us\":%u}\n",
+	    n, took, (unsigned long long)total.errors,
+	    (unsigned long long)total.resumed, n ? total.took[n / 2] : 0,
+	    n ? total.took[n * 99 / 100] : 0, n ? total.first[n / 2] : 0);
+	return total.errors != 0 || n == 0;
 }
