@@ -7,11 +7,9 @@
 #include "egress/http/tls.h"
 #include "lib/log.h"
 
-#include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define SYSTEM_ANCHORS "/etc/ssl/certs"
@@ -265,18 +263,6 @@ pool_drop(struct pool *p)
 	drop_anchors(p);
 }
 
-/* Nothing to read and not closed, right now. */
-static bool
-is_alive(const struct upstream *u)
-{
-	char c;
-	int fd = stream_fd(u->stream);
-
-	return fd >= 0 && stream_input(u->stream).n == 0 &&
-	       recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	       (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 static bool
 same_key(const struct upstream_key *a, const struct upstream_key *b)
 {
@@ -293,7 +279,7 @@ take_idle(struct pool *p, const struct upstream_key *key)
 		next = u->next;
 		if (u->state != IDLE || !same_key(&u->key, key))
 			continue;
-		if (!is_alive(u)) {
+		if (!stream_quiet(u->stream)) {
 			upstream_free(u);
 			continue;
 		}
@@ -466,7 +452,7 @@ void
 upstream_release(struct upstream *u)
 {
 	if (u->state != OPEN || u->key.tunnel || u->pool->dialer == NULL ||
-	    u->pool->n_idle >= UPSTREAM_IDLE_MAX || !is_alive(u)) {
+	    u->pool->n_idle >= UPSTREAM_IDLE_MAX || !stream_quiet(u->stream)) {
 		upstream_free(u);
 		return;
 	}

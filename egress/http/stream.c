@@ -631,6 +631,28 @@ stream_eof(const struct stream *s)
 	return s->in_eof && s->shut_done;
 }
 
+static bool
+nothing_there(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* OpenSSL may hold bytes of its own: received and not decrypted, or
+ * decrypted and not asked for. */
+bool
+stream_quiet(const struct stream *s)
+{
+	if (s->dead || s->net_eof || s->in_eof || buf_len(s->in) > 0)
+		return false;
+	if (s->ssl != NULL &&
+	    (BIO_ctrl_pending(s->from_net) > 0 || SSL_has_pending(s->ssl) != 0))
+		return false;
+	return nothing_there(s->fd);
+}
+
 int
 stream_fd(const struct stream *s)
 {

@@ -54,8 +54,8 @@ enum stream_event {
 };
 
 struct stream;
-typedef void stream_handler(
-    void *ctx, struct stream *s, enum stream_event event, int err);
+typedef void
+stream_handler(void *ctx, struct stream *s, enum stream_event event, int err);
 
 /* Takes fd (non-blocking; closed on failure too) and starts reading. Input
  * is wiped once consumed. */
@@ -95,6 +95,9 @@ void stream_free(struct stream *s);
 
 /* STREAM_EOF has come, and our own end was sent. */
 bool stream_eof(const struct stream *s);
+/* Not a byte has come that was not consumed, in no layer, nor an end: looks
+ * at the socket as well. For a kept connection before it is used again. */
+bool stream_quiet(const struct stream *s);
 int stream_fd(const struct stream *s); /* -1 after an abort */
 
 #endif

@@ -662,6 +662,28 @@ def test_bad_answers():
         run()
 
 
+def test_poisoned_queue():
+    "an answer that nobody asked for yet is nobody's answer (18)"
+    one = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
+
+    @with_house
+    def run(h):
+        for pieces in ([one + b"good" + one + b"evil"],
+                       [one + b"good", one + b"evil"],
+                       [one + b"good", b"H"]):
+            up.answer = lambda r: iter(pieces)
+            dials = len(h.dials)
+            assert h.get()[2] == b"good"
+            until = time.monotonic() + 5
+            while up.live and time.monotonic() < until:
+                time.sleep(0.01)
+            up.answer = lambda r: iter([one + b"next"])
+            assert h.get()[2] == b"next"
+            assert len(h.dials) == dials + 2
+            h.rules([grant()])  # nothing idles for the next round
+    run()
+
+
 def test_redirect():
     "redirects come back untouched, Set-Cookie too (8)"
     @with_house
