@@ -217,9 +217,9 @@ out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a \
 	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) \
 		-o $@ $< $(filter %.a,$^) $(unit_libs)
 
-bench: all ## measure, beside nginx
+bench: all ## measure, beside what one would pick instead; QUICK=1
 	$(Q)tools/deps bench
-	$(Q)bench/run $(O)
+	$(Q)bench/run $(O) $(if $(QUICK),--quick)
 
 D = $(DESTDIR)
 HELPERS = hatcheckd $(addprefix hatcheck-,vault minter dialer gate courier)
