@@ -31,7 +31,8 @@ struct entry {
 
 struct view {
 	struct cli *cli;
-	const char *session; /* only this chain, or NULL */
+	const char *session;  /* only this chain, or NULL */
+	const char *match[3]; /* what match_keys must be, or NULL */
 	DIR *dir;
 	struct {
 		char name[NAME_MAX + 1];
@@ -42,6 +43,28 @@ struct view {
 	size_t n_entries;
 	const char *chain; /* whose lines are being read */
 };
+
+static const char *const match_keys[] = {"event", "host", "reason"};
+
+static bool
+filtered(const struct view *v)
+{
+	return v->match[0] != NULL || v->match[1] != NULL ||
+	       v->match[2] != NULL;
+}
+
+static bool
+matches(const struct view *v, const json_t *line)
+{
+	for (size_t i = 0; i < 3; i++) {
+		const char *is =
+		    json_string_value(json_object_get(line, match_keys[i]));
+		if (v->match[i] != NULL &&
+		    (is == NULL || strcmp(is, v->match[i]) != 0))
+			return false;
+	}
+	return true;
+}
 
 /* Unix milliseconds. */
 static int64_t
@@ -61,6 +84,10 @@ take_line(void *ctx, struct span text)
 
 	if (line == NULL) /* verify will say more */
 		line = json_pack("{s:s}", "event", "unreadable");
+	if (line != NULL && !matches(v, line)) {
+		json_decref(line);
+		return 0;
+	}
 	grown = reallocarray(v->entries, v->n_entries + 1, sizeof(*grown));
 	if (line == NULL || grown == NULL) {
 		json_decref(line);
@@ -231,7 +258,10 @@ audit_tail_run(struct cli *cli, const struct args *a)
 		    "hatcheck init", "%s: %s", path, strerror(errno));
 		return cli_report(cli, &e);
 	}
-	r = open_files(&v, n);
+	for (size_t i = 0; i < 3; i++)
+		v.match[i] = args_value(a, match_keys[i]);
+	/* The last n that match can be anywhere. */
+	r = open_files(&v, filtered(&v) ? SIZE_MAX : n);
 	if (r == 0)
 		r = read_files(&v);
 	int shown = flush_entries(&v, n);
@@ -309,13 +339,14 @@ audit_verify_run(struct cli *cli, const struct args *a)
 	struct findings f = {.cli = cli, .list = json_array()};
 	struct audit_report report = {0};
 	struct cli_error e = {0};
+	const char *keys = args_value(a, "keys");
 	char path[PATH_MAX];
 	int r, code;
 
 	if (audit_dir(cli, path, &e) != 0)
 		return cli_report(cli, &e);
 	r = audit_verify(
-	    a->n_words > 0 ? a->words[0] : path, NULL, on_finding, &f, &report);
+	    a->n_words > 0 ? a->words[0] : path, keys, on_finding, &f, &report);
 	if (r != 0 && r != ERR_CRYPTO) {
 		(void)cli_error(&e,
 		    r == ERR_NOT_FOUND ? CLI_NOT_FOUND : CLI_FAILED,

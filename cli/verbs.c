@@ -107,7 +107,16 @@ static const struct verb_option revoke_options[] = {
 static const struct verb_option tail_options[] = {
 	{"follow", NULL, 'f', false, "go on showing what comes"},
 	{"session", "SESSION", 0, false, "only this one (id)"},
+	{"event", "EVENT", 0, false, "only lines of this event"},
+	{"host", "HOST", 0, false, "only lines about this host"},
+	{"reason", "REASON", 0, false, "only lines with this reason"},
 	{"lines", "N", 'n', false, "how many of the last lines (20)"},
+	{NULL},
+};
+
+static const struct verb_option audit_verify_options[] = {
+	{"keys", "FILE", 0, false,
+	    "believe these public keys, not those beside the logs"},
 	{NULL},
 };
 
@@ -204,11 +213,15 @@ const struct verb verbs[] = {
 	    "Without --session: for every active session. Exit status 5 when\n"
 	    "it is refused everywhere.",
 	    explain_run},
-	{"audit tail", "", "the last audit lines", tail_options, NULL,
+	{"audit tail", "", "the last audit lines", tail_options,
+	    "With several filters, a line must meet all.",
 	    audit_tail_run},
-	{"audit verify", "[DIR]", "check every chain, offline", NULL,
+	{"audit verify", "[DIR]", "check every chain, offline",
+	    audit_verify_options,
 	    "DIR: a copy of the audit directory. Exit status 7 when a line\n"
-	    "was changed, removed, reordered or cut off.",
+	    "was changed, removed, reordered or cut off. Keep a copy of\n"
+	    "keys.json where nobody who can write the logs can write it,\n"
+	    "for --keys.",
 	    audit_verify_run, "file"},
 	{"preset list", "", "the known services", NULL, NULL,
 	    preset_list_run, NULL, true},

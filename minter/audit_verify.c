@@ -61,7 +61,7 @@ read_keys(struct check *c, const char *path)
 	const char *name = path != NULL ? path : AUDIT_KEYS;
 
 	if (fd < 0) {
-		note(c, AUDIT_WARNING, name, 0,
+		note(c, path != NULL ? AUDIT_BAD : AUDIT_WARNING, name, 0,
 		    "no public keys: anchors cannot be checked");
 		return 0;
 	}
@@ -143,8 +143,8 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 			return r;
 		note(c, AUDIT_BAD, AUDIT_FILE, line, "%s",
 		    r == ERR_NOT_FOUND
-			? "an anchor is signed with a key that is not in "
-			  "keys.json"
+			? "an anchor is signed with a key that is not among "
+			  "the public keys"
 			: "an anchor's signature is wrong");
 		return 0;
 	}

@@ -33,7 +33,8 @@ struct audit_report {
 
 /* 0: all is as it was written. ERR_CRYPTO: at least one AUDIT_BAD finding.
  * ERR_IO, ERR_NOMEM: the check itself failed. keys: a keys.json kept
- * elsewhere, or NULL for the one in dir. */
+ * elsewhere, which is then the only one believed (AUDIT_BAD when it cannot
+ * be read), or NULL for the one in dir. */
 MUST_USE int audit_verify(const char *dir, const char *keys,
     audit_verify_note *note, void *ctx, struct audit_report *out);
 

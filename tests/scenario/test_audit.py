@@ -1,5 +1,6 @@
 """What somebody may do to the audit directory, and that verify names it
 (requirement 28)."""
+import json
 import os
 import secrets
 import sys
@@ -102,6 +103,53 @@ def test_no_keys():
     for how in (lambda x: None, lambda x: [b'{"keys":[]}\n']):
         done = harm(folder / "keys.json", how)
         assert done.returncode == 7, done
+
+
+def test_keys_kept_elsewhere():
+    "with --keys, keys replaced beside the logs deceive nobody"
+    kept = house.base / "kept.json"
+    kept.write_bytes((folder / "keys.json").read_bytes())
+    os.chmod(kept, 0o644)
+    other = json.loads(kept.read_bytes())
+    for key in other["keys"]:
+        # A key of the same name, not ours: RFC 8032, 7.1, test 1.
+        key["x"] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+    forged = house.base / "forged.json"
+    forged.write_text(json.dumps(other))
+    os.chmod(forged, 0o644)
+
+    def verify(keys):
+        return house.hatcheck("audit", "verify", "--keys", str(keys),
+                              str(folder), check=False)
+    assert verify(kept).returncode == 0, verify(kept)
+    done = verify(forged)
+    assert done.returncode == 7 and b"signature is wrong" in done.stdout, done
+    done = verify(house.base / "absent.json")
+    assert done.returncode == 7 and b"absent.json" in done.stdout, done
+    aside = folder / "keys.aside"
+    os.rename(folder / "keys.json", aside)
+    try:
+        assert verify(kept).returncode == 0, verify(kept)
+    finally:
+        os.replace(aside, folder / "keys.json")
+
+
+def test_tail_filters():
+    "audit tail's filters show what matches all of them, however far back"
+    def tail(*options):
+        done = house.hatcheck("--json", "audit", "tail", *options)
+        return [json.loads(x) for x in done.stdout.splitlines()]
+    every = [x for name in ("minter", guest.id)
+             for x in house.audit_lines(name)]
+    for event in {x["event"] for x in every}:
+        want = [x["seq"] for x in every if x["event"] == event]
+        got = [x["seq"] for x in tail("--event", event, "-n", "1000")]
+        assert sorted(got) == sorted(want), (event, got, want)
+    hosts = tail("--host", "api.demo.test")
+    assert hosts and all(x["host"] == "api.demo.test" for x in hosts), hosts
+    assert tail("--host", "other.test") == []
+    assert tail("--host", "api.demo.test", "--event", "anchor") == []
+    assert len(tail("--host", "api.demo.test", "-n", "1")) == 1
 
 
 tap.main(globals(), setup, teardown)
