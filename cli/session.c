@@ -109,7 +109,11 @@ print_session(struct cli *cli, const json_t *s)
 	    (const char *[]){"created", cli_time(number(s, "created"), when)});
 	text_table_row(t,
 	    (const char *[]){"expires", cli_time(number(s, "expires"), when)});
-	text_table_row(t, (const char *[]){"channel", cli_string(way, "dir")});
+	text_table_row(
+	    t, (const char *[]){"channel",
+		   cli_string(way, strcmp(cli_string(way, "type"), "unix") == 0
+				       ? "dir"
+				       : "socket")});
 	text_table_row(t, (const char *[]){"grants", grants});
 	return shown(t);
 }

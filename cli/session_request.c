@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define WHAT "ask for a session"
@@ -77,14 +78,52 @@ add_names(const struct args *a, json_t *names, struct cli_error *e)
 	return 0;
 }
 
+/* PATH need not exist (the VMM makes it), but its directory must. */
+static int
+hybrid_channel(
+    const struct args *a, const char *path, json_t **out, struct cli_error *e)
+{
+	char dir[PATH_MAX], absolute[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	uint64_t uid, port;
+
+	if (args_value(a, "dir") != NULL || *name == '\0' ||
+	    strlen(path) >= sizeof(dir))
+		return cli_error(e, CLI_USAGE, "--channel",
+		    "hybrid:PATH and no --dir", "%s",
+		    "a VMM's vsock socket is wanted");
+	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
+	if (realpath(*dir == '\0' ? "." : dir, absolute) == NULL)
+		return cli_error(e, CLI_NOT_FOUND, "--channel",
+		    "mkdir it first", "%s is no directory that can be reached",
+		    dir);
+	if (args_number(a, "uid", UINT32_MAX - 1, geteuid(), &uid, e) != 0 ||
+	    args_number(a, "port", UINT32_MAX - 1, 8377, &port, e) != 0)
+		return e->code;
+	*out = json_pack("{s:s, s:o, s:I, s:I}", "type", "hybrid", "path",
+	    json_sprintf("%s/%s", absolute[1] == '\0' ? "" : absolute, name),
+	    "port", (json_int_t)port, "uid", (json_int_t)uid);
+	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
+}
+
 /* The directory is the daemon's to open: it must be absolute. */
 static int
 channel(const struct args *a, json_t **out, struct cli_error *e)
 {
-	const char *dir = args_value(a, "dir");
+	const char *dir = args_value(a, "dir"),
+		   *type = args_value(a, "channel");
 	char absolute[PATH_MAX] = "";
 	uint64_t uid;
 
+	if (type != NULL && strncmp(type, "hybrid:", 7) == 0)
+		return hybrid_channel(a, type + 7, out, e);
+	if (type != NULL && strcmp(type, "unix") != 0)
+		return cli_error(e, CLI_USAGE, "--channel",
+		    "unix or hybrid:PATH", "%s is no kind of channel", type);
+	if (args_value(a, "port") != NULL)
+		return cli_error(e, CLI_USAGE, "--port",
+		    "--channel hybrid:PATH with it", "only a VMM's has a port");
 	if (dir != NULL && realpath(dir, absolute) == NULL)
 		return cli_error(e, CLI_NOT_FOUND, "--dir", "mkdir it first",
 		    "%s is no directory that can be reached", dir);

@@ -21,6 +21,11 @@
 #define CREDENTIAL_FD 5
 #define CREDENTIAL_NAME "hatcheck"
 
+/* A channel_dir with this before it is no directory but the whole path of a
+ * socket, at which a VMM brings its guest's vsock connections. */
+#define CHANNEL_HYBRID "hybrid:"
+#define CHANNEL_PORT 8377 /* the guest's vsock port, if no other is said */
+
 #define SESSION_ID_MAX 32
 #define NAME_MAX_ 64 /* credential, grant and guest names */
 #define DESCRIPTOR_MAX (128 * 1024)

@@ -260,15 +260,25 @@ document_placeholders(const json_t *placeholders)
 	return dump(list);
 }
 
+static json_t *
+channel_document(const struct session *s)
+{
+	const char *dir = s->channel_dir, *hybrid = session_hybrid_socket(s);
+
+	if (hybrid != NULL)
+		return json_pack("{s:s, s:s, s:I}", "type", "hybrid", "socket",
+		    hybrid, "uid", (json_int_t)s->channel_uid);
+	return json_pack("{s:s, s:s, s:o, s:I}", "type", "unix", "dir", dir,
+	    "socket",
+	    dir[0] == '\0' ? json_string("")
+			   : json_sprintf("%s/hatcheck.sock", dir),
+	    "uid", (json_int_t)s->channel_uid);
+}
+
 json_t *
 document_session(const struct session *s)
 {
-	json_t *channel = json_pack("{s:s, s:s, s:o, s:I}", "type", "unix",
-	    "dir", s->channel_dir, "socket",
-	    s->channel_dir[0] == '\0'
-		? json_string("")
-		: json_sprintf("%s/hatcheck.sock", s->channel_dir),
-	    "uid", (json_int_t)s->channel_uid);
+	json_t *channel = channel_document(s);
 
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "id",
 	    s->id, "guest", s->guest, "state", session_state_name(s->state),

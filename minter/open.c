@@ -5,6 +5,7 @@
 
 #include "keys/json.h"
 #include "lib/log.h"
+#include "messages/control.h"
 #include "minter/api.h"
 #include "minter/change.h"
 #include "minter/document.h"
@@ -88,10 +89,35 @@ bad_channel(struct opening *o, const char *what)
 	return false;
 }
 
+/* PATH and port become the name that the VMM connects to: PATH_PORT. */
+static bool
+read_hybrid(struct opening *o, const json_t *c)
+{
+	const char *path = json_text(c, "path"), *base;
+	uint64_t port = CHANNEL_PORT;
+	struct session *s = o->s;
+
+	if (json_object_get(c, "dir") != NULL)
+		return bad_channel(o, "A hybrid channel has path, not dir.");
+	if (path == NULL || path[0] != '/' || strlen(path) > 4000)
+		return bad_channel(o, "path is no absolute path.");
+	base = strrchr(path, '/') + 1;
+	if (base[0] == '\0')
+		return bad_channel(o, "path is a directory.");
+	int r = json_u64(c, "port", UINT32_MAX - 1, &port);
+	if ((r != 0 && r != ERR_NOT_FOUND) || port == 0)
+		return bad_channel(o, "port is no vsock port.");
+	s->channel_ours = false;
+	(void)snprintf(s->channel_dir, sizeof(s->channel_dir),
+	    CHANNEL_HYBRID "%s_%llu", path, (unsigned long long)port);
+	return true;
+}
+
 static bool
 read_channel(struct opening *o, const json_t *body)
 {
-	static const char *const names[] = {"type", "dir", "uid", NULL};
+	static const char *const names[] = {
+	    "type", "dir", "uid", "path", "port", NULL};
 	const json_t *c = json_object_get(body, "channel");
 	const char *type = json_text(c, "type"), *dir = json_text(c, "dir");
 	struct session *s = o->s;
@@ -102,13 +128,21 @@ read_channel(struct opening *o, const json_t *body)
 	if (c == NULL)
 		return true;
 	if (!json_is_object(c) || !json_only(c, names, NULL))
-		return bad_channel(o, "channel has type, dir and uid.");
-	if (type == NULL || strcmp(type, "unix") != 0)
-		return bad_channel(o, "The channel's type must be unix.");
+		return bad_channel(
+		    o, "channel has type, dir, path, port and uid.");
+	if (type == NULL ||
+	    (strcmp(type, "unix") != 0 && strcmp(type, "hybrid") != 0))
+		return bad_channel(
+		    o, "The channel's type must be unix or hybrid.");
 	int r = json_u64(c, "uid", UINT32_MAX - 1, &uid);
 	if (r != 0 && r != ERR_NOT_FOUND)
 		return bad_channel(o, "uid is no user id.");
 	s->channel_uid = (uint32_t)uid;
+	if (strcmp(type, "hybrid") == 0)
+		return read_hybrid(o, c);
+	if (json_object_get(c, "path") != NULL ||
+	    json_object_get(c, "port") != NULL)
+		return bad_channel(o, "A unix channel has no path or port.");
 	if (json_object_get(c, "dir") != NULL && dir == NULL)
 		return bad_channel(o, "dir is no string.");
 	if (dir == NULL || dir[0] == '\0')

@@ -33,9 +33,10 @@ struct session {
 	struct minter *m; /* for the handlers of its links */
 	char id[STATE_ID_MAX], guest[STATE_NAME_MAX];
 	enum session_state state;
-	int64_t created, expires;	   /* Unix seconds */
-	int64_t expires_ms;		   /* CLOCK_BOOTTIME */
-	char channel_dir[SESSION_DIR_MAX]; /* empty until it was started */
+	int64_t created, expires; /* Unix seconds */
+	int64_t expires_ms;	  /* CLOCK_BOOTTIME */
+	/* Empty until it was started; CHANNEL_HYBRID and a socket, or a dir. */
+	char channel_dir[SESSION_DIR_MAX];
 	bool channel_ours;
 	uint32_t channel_uid;
 	char base_random[SESSION_BASE_MAX];
@@ -94,5 +95,8 @@ MUST_USE int
 session_grants_copy(const struct grant_set *from, struct grant_set *out);
 /* Take grant i out of set and free it. */
 void session_grants_remove(struct grant_set *set, size_t i);
+
+/* The socket of a hybrid channel, or NULL: the channel is a directory. */
+const char *session_hybrid_socket(const struct session *s);
 
 #endif

@@ -45,7 +45,9 @@ refuse(struct answer *a, unsigned status, const char *error,
 void
 token_channel(const struct session *s, char out[static JWT_TEXT_MAX])
 {
-	(void)snprintf(out, JWT_TEXT_MAX, "unix:%s", s->id);
+	const char *type = session_hybrid_socket(s) != NULL ? "hybrid" : "unix";
+
+	(void)snprintf(out, JWT_TEXT_MAX, "%s:%s", type, s->id);
 }
 
 /* No token outlives the session or the first of its grants to end. */

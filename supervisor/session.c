@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,11 +122,31 @@ own_dir(struct session *s, const char **why)
 								     : ERR_IO;
 }
 
+/* A directory, or CHANNEL_HYBRID and the path of a socket in one. */
+static int
+split_place(struct session *s, struct span place)
+{
+	const size_t n = strlen(CHANNEL_HYBRID);
+	bool hybrid = place.n > n && memcmp(place.p, CHANNEL_HYBRID, n) == 0;
+	char *slash;
+	int r;
+
+	if (hybrid)
+		place = (struct span){place.p + n, place.n - n};
+	if ((r = span_copy(place, s->dir, sizeof(s->dir))) != 0 || !hybrid)
+		return r;
+	if (s->dir[0] != '/' || (slash = strrchr(s->dir, '/'))[1] == '\0')
+		return ERR_FORMAT;
+	r = span_copy(span_str(slash + 1), s->socket, sizeof(s->socket));
+	slash[slash == s->dir] = '\0';
+	return r;
+}
+
 static int
 given_dir(struct session *s, struct span dir, const char **why)
 {
 	static char text[512]; /* lives until the reply */
-	int r = span_copy(dir, s->dir, sizeof(s->dir));
+	int r = split_place(s, dir);
 
 	*why = text;
 	text[0] = '\0';
@@ -141,12 +162,12 @@ open_socket(struct session *s, uid_t uid, const char **why)
 {
 	bool same = uid == geteuid(), apart = s->daemon->ids.apart;
 	mode_t mode = same || apart ? 0600 : 0666;
-	int r = unixsock_listen(s->dir_fd, SOCKET_NAME, mode, &s->listen);
+	int r = unixsock_listen(s->dir_fd, s->socket, mode, &s->listen);
 
 	*why = "its socket cannot be made";
 	if (r == 0 && apart &&
-	    fchownat(s->dir_fd, SOCKET_NAME, uid, (gid_t)-1,
-		AT_SYMLINK_NOFOLLOW) != 0)
+	    fchownat(
+		s->dir_fd, s->socket, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0)
 		r = ERR_IO;
 	return r;
 }
@@ -202,7 +223,7 @@ session_free(struct session *s)
 static void
 remove_dir(const struct session *s)
 {
-	(void)unlinkat(s->dir_fd, SOCKET_NAME, 0); /* gone already: fine */
+	(void)unlinkat(s->dir_fd, s->socket, 0); /* gone already: fine */
 	if (s->dir_ours &&
 	    unlinkat(s->daemon->home.sessions_dir, s->id, AT_REMOVEDIR) != 0)
 		log_event(LOG_WARN, "session_dir_stays",
@@ -312,6 +333,7 @@ session_new(struct daemon *d, struct span id)
 	s->daemon = d;
 	s->dir_fd = s->listen = s->audit = -1;
 	memcpy(s->id, id.p, id.n);
+	memcpy(s->socket, SOCKET_NAME, sizeof(SOCKET_NAME));
 	process_init(&s->gate, d, s, LINK_GATE);
 	process_init(&s->courier, d, s, LINK_COURIER);
 	ev_init(&s->patience, on_patience);

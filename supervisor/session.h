@@ -29,6 +29,7 @@ struct session {
 	char id[SESSION_ID_MAX + 1];
 	char dir[PATH_MAX];
 	int dir_fd;
+	char socket[NAME_MAX + 1]; /* its name in dir */
 	bool dir_ours;
 	int listen, audit;
 	struct process gate, courier;
