@@ -32,6 +32,8 @@ struct entry {
 struct view {
 	struct cli *cli;
 	const char *session;  /* only this chain, or NULL */
+	const char *guest;    /* only this guest's sessions, or NULL */
+	json_t *sessions;     /* of that guest, as met: an object's names */
 	const char *match[3]; /* what match_keys must be, or NULL */
 	DIR *dir;
 	struct {
@@ -49,8 +51,29 @@ static const char *const match_keys[] = {"event", "host", "reason"};
 static bool
 filtered(const struct view *v)
 {
-	return v->match[0] != NULL || v->match[1] != NULL ||
+	return v->guest != NULL || v->match[0] != NULL || v->match[1] != NULL ||
 	       v->match[2] != NULL;
+}
+
+/* A session's beginning is in the minter's chain before all else of it,
+ * and that chain is read first. */
+static bool
+of_guest(const struct view *v, const json_t *line)
+{
+	const char *session =
+	    json_string_value(json_object_get(line, "session"));
+	const char *guest = json_string_value(json_object_get(line, "guest"));
+	const char *event = json_string_value(json_object_get(line, "event"));
+
+	if (v->guest == NULL)
+		return true;
+	if (session == NULL)
+		session = v->chain;
+	if (event != NULL && guest != NULL && strcmp(v->chain, "minter") == 0 &&
+	    strcmp(event, "session_created") == 0 &&
+	    strcmp(guest, v->guest) == 0)
+		(void)json_object_set_new(v->sessions, session, json_true());
+	return json_object_get(v->sessions, session) != NULL;
 }
 
 static bool
@@ -63,7 +86,7 @@ matches(const struct view *v, const json_t *line)
 		    (is == NULL || strcmp(is, v->match[i]) != 0))
 			return false;
 	}
-	return true;
+	return of_guest(v, line);
 }
 
 /* Unix milliseconds. */
@@ -128,27 +151,36 @@ wanted(const struct view *v, const char *name)
 					 strncmp(v->session, name, n - 6) == 0);
 }
 
-/* Open what is new in the directory, at its last lines. */
+static int
+open_file(struct view *v, const char *name, size_t lines)
+{
+	struct tail *t;
+
+	if (!wanted(v, name))
+		return 0;
+	int r = tail_open(dirfd(v->dir), name, lines, &t);
+	if (r == ERR_NOT_FOUND || r == ERR_FORMAT)
+		return 0;
+	if (r != 0)
+		return r;
+	(void)snprintf(
+	    v->files[v->n_files].name, sizeof(v->files[0].name), "%s", name);
+	v->files[v->n_files++].tail = t;
+	return 0;
+}
+
+/* Open what is new in the directory, at its last lines; the minter's first. */
 static int
 open_files(struct view *v, size_t lines)
 {
 	struct dirent *d;
+	int r = open_file(v, "minter.jsonl", lines);
 
 	rewinddir(v->dir);
-	while ((d = readdir(v->dir)) != NULL && v->n_files < FILES_MAX) {
-		struct tail *t;
-		if (!wanted(v, d->d_name))
-			continue;
-		int r = tail_open(dirfd(v->dir), d->d_name, lines, &t);
-		if (r == ERR_NOT_FOUND || r == ERR_FORMAT)
-			continue;
-		if (r != 0)
-			return r;
-		(void)snprintf(v->files[v->n_files].name,
-		    sizeof(v->files[0].name), "%s", d->d_name);
-		v->files[v->n_files++].tail = t;
-	}
-	return 0;
+	while (
+	    r == 0 && v->n_files < FILES_MAX && (d = readdir(v->dir)) != NULL)
+		r = open_file(v, d->d_name, lines);
+	return r;
 }
 
 static int
@@ -225,6 +257,7 @@ view_free(struct view *v)
 	for (size_t i = 0; i < v->n_files; i++)
 		tail_free(v->files[i].tail);
 	free(v->files);
+	json_decref(v->sessions);
 	if (v->dir != NULL)
 		closedir(v->dir);
 }
@@ -241,7 +274,9 @@ int
 audit_tail_run(struct cli *cli, const struct args *a)
 {
 	struct timespec nap = {.tv_nsec = NAP_NS};
-	struct view v = {.cli = cli, .session = args_value(a, "session")};
+	struct view v = {.cli = cli,
+	    .session = args_value(a, "session"),
+	    .guest = args_value(a, "guest")};
 	struct cli_error e = {0};
 	char path[PATH_MAX];
 	uint64_t n;
@@ -250,9 +285,16 @@ audit_tail_run(struct cli *cli, const struct args *a)
 	if (args_number(a, "lines", 100000, 20, &n, &e) != 0 ||
 	    audit_dir(cli, path, &e) != 0)
 		return cli_report(cli, &e);
+	if (v.guest != NULL && v.session != NULL) {
+		(void)cli_error(&e, CLI_USAGE, "read the audit log",
+		    "hatcheck audit tail --help",
+		    "--session and --guest exclude each other");
+		return cli_report(cli, &e);
+	}
+	v.sessions = json_object();
 	v.files = calloc(FILES_MAX, sizeof(*v.files));
 	v.dir = opendir(path);
-	if (v.dir == NULL || v.files == NULL) {
+	if (v.dir == NULL || v.files == NULL || v.sessions == NULL) {
 		view_free(&v);
 		(void)cli_error(&e, CLI_NOT_FOUND, "read the audit log",
 		    "hatcheck init", "%s: %s", path, strerror(errno));

@@ -110,6 +110,7 @@ static const struct verb_option revoke_options[] = {
 static const struct verb_option tail_options[] = {
 	{"follow", NULL, 'f', false, "go on showing what comes"},
 	{"session", "SESSION", 0, false, "only this one (id)"},
+	{"guest", "GUEST", 0, false, "only this guest's sessions (name)"},
 	{"event", "EVENT", 0, false, "only lines of this event"},
 	{"host", "HOST", 0, false, "only lines about this host"},
 	{"reason", "REASON", 0, false, "only lines with this reason"},

@@ -12,11 +12,11 @@ import tap  # noqa: E402
 from harness import House, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
-house = up = folder = guest = None
+house = up = folder = guest = other = None
 
 
 def setup():
-    global house, up, folder, guest
+    global house, up, folder, guest, other
     up = Upstream(["api.demo.test"])
     house = House()
     house.credential("demo", "canary-" + secrets.token_hex(20),
@@ -26,6 +26,8 @@ def setup():
     for i in range(5):
         assert guest.get(f"https://api.demo.test/{i}")[0] == 200
     guest.end()
+    other = house.session("other", "one")
+    other.end()
     wait_for(lambda: any(x["event"] == "anchor"
                          for x in house.audit_lines("minter")))
     time.sleep(0.2)
@@ -150,6 +152,13 @@ def test_tail_filters():
     assert tail("--host", "other.test") == []
     assert tail("--host", "api.demo.test", "--event", "anchor") == []
     assert len(tail("--host", "api.demo.test", "-n", "1")) == 1
+    mine = tail("--guest", "agent", "-n", "1000")
+    assert {x["session"] for x in mine} == {guest.id}, mine
+    assert len([x for x in mine if x["event"] == "session_created"]) == 1
+    want = [x["event"] for x in every if x.get("session") == other.id]
+    theirs = tail("--guest", "other", "-n", "1000")
+    assert {x["session"] for x in theirs} == {other.id} and want, theirs
+    assert tail("--guest", "nobody") == []
 
 
 tap.main(globals(), setup, teardown)
