@@ -129,11 +129,11 @@ split_place(struct session *s, struct span place)
 	const size_t n = strlen(CHANNEL_HYBRID);
 	bool hybrid = place.n > n && memcmp(place.p, CHANNEL_HYBRID, n) == 0;
 	char *slash;
-	int r;
 
 	if (hybrid)
 		place = (struct span){place.p + n, place.n - n};
-	if ((r = span_copy(place, s->dir, sizeof(s->dir))) != 0 || !hybrid)
+	int r = span_copy(place, s->dir, sizeof(s->dir));
+	if (r != 0 || !hybrid)
 		return r;
 	if (s->dir[0] != '/' || (slash = strrchr(s->dir, '/'))[1] == '\0')
 		return ERR_FORMAT;
