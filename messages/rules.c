@@ -48,6 +48,14 @@ static const struct msg_field used[] = {
 	MSG_FIELD_U64(struct rules_used, requests),
 	MSG_FIELD_U64(struct rules_used, bytes_up),
 	MSG_FIELD_U64(struct rules_used, bytes_down),
+	MSG_FIELD_U64(struct rules_used, lease),
 };
 const struct msg_type msg_rules_used =
     MSG_TYPE(0x0806, "rules_used", struct rules_used, used, MSG_NO_FD);
+
+static const struct msg_field leased[] = {
+	MSG_FIELD_SPAN(struct rules_leased, grant, 64),
+	MSG_FIELD_U64(struct rules_leased, lease),
+};
+const struct msg_type msg_rules_leased =
+    MSG_TYPE(0x0807, "rules_leased", struct rules_leased, leased, MSG_NO_FD);

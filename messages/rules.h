@@ -22,7 +22,7 @@ struct rules_session {
 	/* JSON: [{"credential":NAME,"value":PLACEHOLDER}, ...] */
 	struct span placeholders;
 	/* JSON: {"GRANT":{"requests":N,"up":N,"down":N}}: used before this
-	 * courier was started. */
+	 * courier was started, and requests leased to it (rules_used). */
 	struct span used;
 };
 extern const struct msg_type msg_rules_session;
@@ -65,11 +65,22 @@ struct rules_audit_head {
 };
 extern const struct msg_type msg_rules_audit_head;
 
-/* courier -> minter: totals so far, each second while they change. */
+/* courier -> minter: totals so far, each second while they change, and when
+ * it wants to have more requests leased, in blocks, ahead of their use. A
+ * leased one counts as used whatever becomes of the courier; only its last
+ * words give back what is left. */
 struct rules_used {
 	struct span grant;
 	uint64_t requests, bytes_up, bytes_down;
+	uint64_t lease; /* a total, as requests is; never below it */
 };
 extern const struct msg_type msg_rules_used;
+
+/* minter -> courier: that total is on disk and may be used. */
+struct rules_leased {
+	struct span grant;
+	uint64_t lease;
+};
+extern const struct msg_type msg_rules_leased;
 
 #endif

@@ -193,6 +193,24 @@ on_audit_head(void *ctx, struct link *l, const void *msg, int fd)
 	return 0; /* signed by the next tick, or the session's end */
 }
 
+/* On disk before it is used: whoever dies, no limit is crossed. */
+static int
+lease_requests(struct session *s, const char *name, const struct rules_used *u)
+{
+	struct used_row row = {.requests = (int64_t)u->lease,
+	    .up = (int64_t)u->bytes_up,
+	    .down = (int64_t)u->bytes_down};
+	struct rules_leased m = {.grant = u->grant, .lease = u->lease};
+
+	if (s->m->failed != NULL)
+		return 0;
+	if (state_used_put(s->m->state, s->id, name, &row) != 0) {
+		minter_fail(s->m, "state");
+		return 0;
+	}
+	return link_send(s->courier, &msg_rules_leased, &m, -1);
+}
+
 static int
 on_used(void *ctx, struct link *l, const void *msg, int fd)
 {
@@ -203,18 +221,21 @@ on_used(void *ctx, struct link *l, const void *msg, int fd)
 	(void)l;
 	(void)fd;
 	if (span_copy(u->grant, name, sizeof(name)) != 0 ||
-	    u->requests > INT64_MAX || u->bytes_up > INT64_MAX ||
-	    u->bytes_down > INT64_MAX)
+	    u->requests > u->lease || u->lease > INT64_MAX ||
+	    u->bytes_up > INT64_MAX || u->bytes_down > INT64_MAX)
 		return ERR_FORMAT;
 	if (session_grant(s, name) == NULL)
 		return 0; /* taken away meanwhile */
+	bool more = (json_int_t)u->lease >
+		    json_integer_value(json_object_get(
+			json_object_get(s->used, name), "requests"));
 	if (json_object_set_new(s->used, name,
-		json_pack("{s:I, s:I, s:I}", "requests",
-		    (json_int_t)u->requests, "up", (json_int_t)u->bytes_up,
-		    "down", (json_int_t)u->bytes_down)) != 0)
+		json_pack("{s:I, s:I, s:I}", "requests", (json_int_t)u->lease,
+		    "up", (json_int_t)u->bytes_up, "down",
+		    (json_int_t)u->bytes_down)) != 0)
 		log_event(LOG_WARN, "out_of_memory", LOG_STR("what", "usage"));
 	s->used_dirty = true;
-	return 0;
+	return more ? lease_requests(s, name, u) : 0;
 }
 
 static const struct link_rule courier_rules[] = {

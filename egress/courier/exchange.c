@@ -33,7 +33,8 @@ on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
-	exchange_stop(e, reasons[e->state]);
+	exchange_stop(e, e->state == WAITING && e->budget ? REASON_NOT_READY
+							  : reasons[e->state]);
 }
 
 static int

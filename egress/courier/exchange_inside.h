@@ -43,8 +43,9 @@ struct exchange {
 	struct host host;
 	uint16_t port;
 	bool hide_query, dropped, logged;
-	bool inspect; /* the host gets credentials: no coded answer */
-	struct usage *usage;
+	bool inspect;	     /* the host gets credentials: no coded answer */
+	struct usage *usage; /* NULL: not counted in */
+	bool budget;	     /* it waits, or did, for requests to be leased */
 
 	struct upstream *up;
 	struct scrub *scrub;

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define WAIT_S 10.0 /* for a lease */
+#define WAIT_S 10.0 /* for a lease, of a credential or of requests */
 #define DIAL_S 25.0 /* beyond the pool's own deadlines */
 #define HEAD_OUT_MAX (4 * KEEP_MAX + TRAFFIC_HEAD_MAX)
 
@@ -105,6 +105,12 @@ launch(struct exchange *e, const struct decision *d)
 
 	if (why != REASON_NONE) {
 		exchange_give_up(e, why, "refused", NULL, retry_after);
+		return;
+	}
+	if (e->usage == NULL) { /* leased soon */
+		e->budget = true;
+		if (!ev_is_active(&e->timer))
+			exchange_arm(e, WAIT_S);
 		return;
 	}
 	if (log_request(e) != 0) {

@@ -9,12 +9,18 @@
 
 /* Beyond this a rate is no limit; and products stay in 64 bits. */
 #define RATE_MAX (1000 * 1000)
+/* A block: a crash costs at most one and a half of them. */
+#define BLOCK_MAX 256
+#define BLOCKS 16 /* in a whole limit */
 
 struct usage {
 	struct usage *next;
 	char grant[GRANT_NAME_MAX];
 	struct grant_limits max;
 	uint64_t requests, up, down, concurrent;
+	/* Totals of requests: what the minter has stored, what it was asked
+	 * to. */
+	uint64_t leased, wanted;
 	/* The bucket of the rate limit: a request is rate_ms tokens. */
 	uint64_t tokens, filled_ms;
 	bool changed, filled;
@@ -22,6 +28,8 @@ struct usage {
 
 struct limits {
 	struct usage *first;
+	limits_each *ask;
+	void *ctx;
 };
 
 int
@@ -85,7 +93,9 @@ seed_one(struct limits *l, const char *grant, const json_t *json)
 		return ERR_FORMAT;
 	if ((u = find(l, grant)) == NULL)
 		return ERR_NOMEM;
-	raise_to(&u->requests, requests);
+	/* Once we hold leases our own count is the true one. */
+	if (u->leased == 0)
+		raise_to(&u->requests, requests);
 	raise_to(&u->up, up);
 	raise_to(&u->down, down);
 	return 0;
@@ -104,6 +114,62 @@ limits_seed(struct limits *l, struct span used)
 		    l, json_object_iter_key(at), json_object_iter_value(at));
 	json_decref(json);
 	return r;
+}
+
+void
+limits_on_ask(struct limits *l, limits_each *ask, void *ctx)
+{
+	l->ask = ask;
+	l->ctx = ctx;
+}
+
+int
+limits_leased(struct limits *l, const struct rules_leased *m)
+{
+	char name[GRANT_NAME_MAX];
+	struct usage *u;
+
+	if (span_copy(m->grant, name, sizeof(name)) != 0)
+		return ERR_FORMAT;
+	if ((u = find(l, name)) == NULL)
+		return ERR_NOMEM;
+	raise_to(&u->leased, m->lease);
+	raise_to(&u->wanted, m->lease);
+	return 0;
+}
+
+static void
+report(struct usage *u, limits_each *each, void *ctx)
+{
+	struct rules_used m = {.grant = span_str(u->grant),
+	    .requests = u->requests,
+	    .bytes_up = u->up,
+	    .bytes_down = u->down,
+	    .lease = u->wanted > u->requests ? u->wanted : u->requests};
+
+	each(ctx, &m);
+}
+
+/* May one more be let in? Asks for the next block in time. Not heard (no
+ * minter just now), the second's report asks again. */
+static bool
+has_lease(struct limits *l, struct usage *u)
+{
+	uint64_t max = u->max.requests;
+	uint64_t block =
+	    max / BLOCKS + 1 < BLOCK_MAX ? max / BLOCKS + 1 : BLOCK_MAX;
+	uint64_t next = max - u->requests < block ? max : u->requests + block;
+
+	if (u->leased < u->requests + block / 2 + 1 && u->wanted < next) {
+		u->wanted = next;
+		u->changed = true;
+		if (l->ask != NULL)
+			report(u, l->ask, l->ctx);
+	}
+	if (u->requests < u->leased)
+		return true;
+	u->changed = true;
+	return false;
 }
 
 /* rate requests per rate_ms, saved up to one such period. A request costs
@@ -135,7 +201,7 @@ reached(uint64_t count, uint64_t max)
 }
 
 static enum reason
-check(struct usage *u, uint64_t now_ms, uint32_t *retry_after)
+check(const struct usage *u)
 {
 	if (reached(u->requests, u->max.requests))
 		return REASON_LIMIT_REQUESTS;
@@ -144,11 +210,6 @@ check(struct usage *u, uint64_t now_ms, uint32_t *retry_after)
 		return REASON_LIMIT_BYTES;
 	if (reached(u->concurrent, u->max.concurrent))
 		return REASON_LIMIT_CONCURRENT;
-	if (u->max.rate != 0 && !take_token(u, now_ms)) {
-		uint64_t ms = u->max.rate_ms / u->max.rate;
-		*retry_after = (uint32_t)(ms / 1000 + 1);
-		return REASON_LIMIT_RATE;
-	}
 	return REASON_NONE;
 }
 
@@ -163,9 +224,18 @@ limits_enter(struct limits *l, const struct grant *g, uint64_t now_ms,
 	u->max = g->limits;
 	if (u->max.rate_ms == 0 || u->max.rate_ms > INT64_MAX / RATE_MAX)
 		u->max.rate_ms = 1000;
-	enum reason why = check(u, now_ms, retry_after);
+	enum reason why = check(u);
 	if (why != REASON_NONE)
 		return why;
+	if (u->max.requests != 0 && !has_lease(l, u)) {
+		*out = NULL;
+		return REASON_NONE;
+	}
+	if (u->max.rate != 0 && !take_token(u, now_ms)) {
+		uint64_t ms = u->max.rate_ms / u->max.rate;
+		*retry_after = (uint32_t)(ms / 1000 + 1);
+		return REASON_LIMIT_RATE;
+	}
 	u->requests++;
 	u->concurrent++;
 	u->changed = true;
@@ -196,16 +266,13 @@ limits_down(struct usage *u, uint64_t n)
 }
 
 void
-limits_report(struct limits *l,
-    void (*each)(void *ctx, const struct rules_used *m), void *ctx)
+limits_report(struct limits *l, bool last, limits_each *each, void *ctx)
 {
 	for (struct usage *u = l->first; u != NULL; u = u->next) {
-		if (!u->changed)
-			continue;
+		if (last)
+			u->wanted = u->leased = u->requests;
+		if (u->changed || last)
+			report(u, each, ctx);
 		u->changed = false;
-		each(ctx, &(struct rules_used){.grant = span_str(u->grant),
-			      .requests = u->requests,
-			      .bytes_up = u->up,
-			      .bytes_down = u->down});
 	}
 }

@@ -85,7 +85,9 @@ report_usage(void *ctx, const struct rules_used *m)
 {
 	struct app *a = ctx;
 
-	if (link_send(a->minter, &msg_rules_used, m, -1) != 0)
+	/* Without a minter the tick asks again. */
+	if (a->minter != NULL &&
+	    link_send(a->minter, &msg_rules_used, m, -1) != 0)
 		log_event(LOG_WARN, "usage_lost");
 }
 
@@ -102,7 +104,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	conn_retry(&a->c);
 	rules_sweep(a->c.rules, now);
 	if (a->minter != NULL)
-		limits_report(a->c.limits, report_usage, a);
+		limits_report(a->c.limits, false, report_usage, a);
 	send_head(a);
 }
 
@@ -275,6 +277,19 @@ on_family(void *ctx, struct link *l, const void *m, int fd)
 	return rules_put_family(a->c.rules, m);
 }
 
+static int
+on_leased(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+	int r = limits_leased(a->c.limits, m);
+
+	(void)l;
+	(void)fd;
+	if (r == 0)
+		exchange_retry(&a->c);
+	return r;
+}
+
 /* What the gate has of ours in hand, or will read, is cut there by resets:
  * it says when it has read them. Told of a session or family by the minter
  * itself, it needs no word of ours. */
@@ -315,6 +330,7 @@ static const struct link_rule minter_rules[] = {
     {&msg_rules_session, on_session},
     {&msg_rules_family, on_family},
     {&msg_rules_cut, on_cut},
+    {&msg_rules_leased, on_leased},
 };
 
 static void
@@ -460,7 +476,7 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 	exchange_end_all(&a->c, REASON_RETIRED_CONNECTION);
 	audit_close(a->c.audit);
 	if (a->minter != NULL) {
-		limits_report(a->c.limits, report_usage, a);
+		limits_report(a->c.limits, true, report_usage, a);
 		send_head(a);
 		if (link_flush(a->minter, FLUSH_MS) != 0)
 			log_event(LOG_WARN, "last_words_lost");

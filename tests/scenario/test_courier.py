@@ -752,6 +752,8 @@ def test_limits():
             ({"bytes_down": 5}, "{}", "limit-bytes", "limit-bytes")):
         @with_house
         def run(h):
+            if "requests" in limits:  # it waits until they are leased
+                h.minter.send("rules_leased", "demo", 2)
             got = h.get()
             assert (got if isinstance(got, str) else got[0]) == first, got
             assert h.get() == then
