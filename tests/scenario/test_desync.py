@@ -1,0 +1,319 @@
+"""No request more than was logged (requirements 15 and 16): odd requests
+that pass are replayed, as the courier wrote them, to the servers that
+people run."""
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, wait_for  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+KEY = "canary-" + secrets.token_hex(20)
+HOST = b"Host: api.demo.test\r\n"
+house = up = guest = None
+folder = None
+behind = None                      # where the servers pass requests on to
+children = []
+
+
+class Recorder(Upstream):
+    """Keeps the bytes of each connection by itself."""
+
+    def __init__(self, *words, **more):
+        self.streams = {}
+        super().__init__(*words, **more)
+
+    def serve(self, s):
+        try:
+            super().serve(s)
+        finally:
+            s.close()
+
+    def read(self, s):
+        data = super().read(s)
+        with self.lock:
+            # The socket itself is the key: a number would be used again.
+            self.streams.setdefault(s, bytearray()).extend(data)
+        return data
+
+
+def setup():
+    global house, up, guest, folder, behind
+    folder = Path(tempfile.mkdtemp(prefix="hck-sync-"))
+    os.chmod(folder, 0o755)
+    up = Recorder(["api.demo.test"])
+    behind = Upstream(["behind.test"], tls=False)
+    house = House()
+    house.credential("demo", KEY, "--host", "api.demo.test")
+    house.apply(house.grant_yaml(
+        "one", up, credential="demo",
+        allow=['{ methods: ["*"], paths: ["/v1/**"] }']))
+    guest = house.session("agent", "one")
+
+
+def teardown():
+    for p in children:
+        p.kill()
+        p.wait()
+    if house:
+        house.close()
+    for u in (up, behind):
+        if u:
+            u.close()
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# Requests: every line, every field and every body with every other.
+METHODS = (b"GET", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"HEAD",
+           b"PATCH", b"QUERY", b"M-SEARCH", b"get", b"X")
+TARGETS = (b"/v1/%d", b"/v1/%d?", b"/v1/%d?a=b&c=/../d", b"/v1/%d/",
+           b"/v1/%d/a%%20b", b"/v1/%d/a:@!$&'()*+,=",
+           b"https://api.demo.test/v1/%d", b"http://api.demo.test/v1/%d",
+           b"//api.demo.test/v1/%d", b"/v1/%d?x=\"", b"/v1/%d?q=%%00",
+           b"*")
+FIELDS = (b"", b"X: a\r\nX: b\r\n", b"X:\r\n", b"X: \t y \t\r\n",
+          b"x-%s: 1\r\n" % (b"n" * 200), b"Expect: 100-continue\r\n",
+          b"Expect: 200-ok\r\n", b"Upgrade: h2c\r\n",
+          b"Connection: close\r\n", b"Connection: x-a\r\nX-A: b\r\n",
+          b"Connection: content-length\r\n", b"Connection: host\r\n",
+          b"Connection: transfer-encoding\r\n", b"Keep-Alive: 5\r\n",
+          b"TE: trailers\r\nConnection: TE\r\n", b"Trailer: X-T\r\n",
+          b"X: \xff\xfe\r\n", b"X: y\r\n\tz\r\n", b"X\t: y\r\n",
+          b"Content_Length: 40\r\n", b"Content-Length : 3\r\n",
+          b"Transfer_Encoding: chunked\r\n",
+          b"Transfer-Encoding : chunked\r\n",
+          b"X-HTTP-Method-Override: PUT\r\n", b"X-Forwarded-For: a\r\n",
+          b"Proxy-Connection: keep-alive\r\n", b"Max-Forwards: 9\r\n",
+          b"Range: bytes=0-0,-1\r\n", b"Host : b\r\n", b"hOsT: b\r\n")
+BODIES = (b"\r\n",
+          b"Content-Length: 0\r\n\r\n",
+          b"Content-Length: 5\r\n\r\nhello",
+          b"Content-Length: 005\r\n\r\nhello",
+          b"content-length:5\r\n\r\nhello",
+          b"Content-Length: 5 \r\n\r\nhello",
+          b"Content-Length: 5\t\r\n\r\nhello",
+          b"Content-Length: \x0b5\r\n\r\nhello",
+          b"Content-Length: 5;\r\n\r\nhello",
+          b"Content-Length:\r\n\r\n",
+          b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+          b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          b"Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+          b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+          b"Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n",
+          b"Transfer-Encoding:\tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+          b"Transfer-Encoding: chunked;a\r\n\r\n0\r\n\r\n",
+          b"Transfer-Encoding:\r\n\r\n0\r\n\r\n",
+          *(b"Transfer-Encoding: chunked\r\n\r\n" + c for c in (
+              b"5;a=b\r\nhello\r\n0\r\n\r\n",
+              b"5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n",
+              b"5 \r\nhello\r\n0\r\n\r\n", b" 5\r\nhello\r\n0\r\n\r\n",
+              b"0005\r\nhello\r\n000\r\n\r\n",
+              b"5\nhello\r\n0\r\n\r\n", b"5\rhello\r\n0\r\n\r\n",
+              b"5\r\nhello0\r\n\r\n", b"5\r\nhelloXX0\r\n\r\n",
+              b"+5\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n",
+              b"-5\r\nhello\r\n0\r\n\r\n", b"\r\nhello\r\n0\r\n\r\n",
+              b"1_0\r\nhello\r\n0\r\n\r\n",
+              b"100000000000000005\r\nhello\r\n0\r\n\r\n",
+              b"5\r\nhello\r\n0\r\nX-T: y\r\n\r\n",
+              b"5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n",
+              b"5\r\nhello\r\n0\r\nHost: b\r\n\r\n",
+              b"5\r\nhello\r\n0\r\n X: y\r\n\r\n",
+              b"5\r\nhello\r\n0\n\r\n", b"5\r\nhello\r\n0\r\n\n",
+              b"1\r\nG\r\n1\r\nE\r\n0\r\n\r\n")))
+
+
+def corpus():
+    """Each column against plain others, then the last two together."""
+    rows = [(m, TARGETS[0], b"", b) for m in METHODS
+            for b in (BODIES[0], BODIES[2], BODIES[13])]
+    rows += [(b"POST", t, b"", BODIES[2]) for t in TARGETS]
+    rows += [(b"POST", TARGETS[0], f, b) for f in FIELDS
+             for b in (BODIES[2], BODIES[13])]
+    rows += [(m, TARGETS[0], b"", b) for m in (b"POST", b"GET")
+             for b in BODIES]
+    for n, (m, t, f, b) in enumerate(rows, 100):
+        target = t % n if b"%d" in t else t
+        yield (n, m + b" " + target + b" HTTP/1.1\r\n" + HOST +
+               b"X-Case: %d\r\n" % n + f + b)
+
+
+def exchange(data):
+    """Send one odd request; read until the end, or until it is quiet."""
+    s = guest.tunnel("api.demo.test")
+    s.settimeout(0.5)
+    got = b""
+    try:
+        s.sendall(data)
+        while True:
+            more = s.recv(65536)
+            if not more:
+                break
+            got += more
+    except OSError:
+        pass
+    s.close()
+    return got
+
+
+def sum_of(body):
+    return hashlib.sha256(body).hexdigest()[:12]
+
+
+def seen_by(recorder):
+    with recorder.lock:
+        return [(r.method, r.path, sum_of(r.body))
+                for r in recorder.requests]
+
+
+def test_requests():
+    "what the audit logs is what went upstream, and no more (req. 15, 16)"
+    guest.token()
+    with ThreadPoolExecutor(12) as pool:
+        sent = len(list(pool.map(exchange, (d for _, d in corpus()))))
+    seen = seen_by(up)
+    assert len(seen) > 40, f"{len(seen)} of {sent} passed"
+    print(f"# {len(seen)} of {sent} odd requests were accepted")
+    numbers = Counter(re.match(r"/v1/(\d+)", p)[1] for _, p, _ in seen)
+    assert max(numbers.values()) == 1, numbers.most_common(3)
+
+    def logged():
+        rows = [(r["method"], r["path"]) for r in house.audit_lines()
+                if "method" in r and r.get("decision") == "allow"]
+        return len(rows) >= len(seen) and rows
+    rows = wait_for(logged)
+    want = Counter((m, p.partition("?")[0]) for m, p, _ in seen)
+    have = Counter((m, p.partition("?")[0]) for m, p in rows)
+    assert not want - have, want - have
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+def start(command, port):
+    log = open(folder / "server.log", "ab")
+    p = subprocess.Popen(command, stdout=log, stderr=log,
+                         stdin=subprocess.DEVNULL, cwd=folder)
+    children.append(p)
+
+    def ready():
+        assert p.poll() is None, (folder / "server.log").read_text()
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", port)) == 0
+    wait_for(ready, 20)
+
+
+def program(name):
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
+    if not path:
+        raise tap.Skip(f"no {name} on this machine")
+    return path
+
+
+def replay(port):
+    """Every connection of the courier's, with one request of our own at
+    its end: a server that reads the stream otherwise takes it wrongly."""
+    with up.lock:
+        streams = [bytes(b) for b in up.streams.values()]
+    for n, stream in enumerate(streams):
+        with socket.create_connection(("127.0.0.1", port), 20) as s:
+            s.sendall(stream + b"GET /v1/last-%d HTTP/1.1\r\nHost: "
+                      b"api.demo.test\r\nConnection: close\r\n\r\n" % n)
+            got = b""
+            try:
+                while True:
+                    more = s.recv(65536)
+                    if not more:
+                        break
+                    got += more
+            except ConnectionResetError:
+                pass
+    return [("GET", f"/v1/last-{n}", sum_of(b""))
+            for n in range(len(streams))]
+
+
+def compare(name, last, seen):
+    want, have = Counter(seen_by(up) + last), Counter(seen)
+    assert not have - want, f"{name} saw more: {have - want}"
+    assert not want - have, f"{name} did not see: {want - have}"
+
+
+def test_nginx():
+    "nginx sees the requests that were logged, none more (req. 16)"
+    nginx, port = program("nginx"), free_port()
+    behind.forget()
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/nginx.pid; error_log stderr;\n"
+        "worker_processes 1; events {}\nhttp { access_log off;\n" +
+        "".join(f"{k}_temp_path {folder}/{k};\n" for k in
+                ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")) +
+        "ignore_invalid_headers off; keepalive_requests 100000;\n"
+        f"server {{ listen 127.0.0.1:{port}; location / {{\n"
+        f"proxy_pass http://127.0.0.1:{behind.port}; }} }} }}\n")
+    start([nginx, "-p", folder, "-c", folder / "nginx.conf"], port)
+    compare("nginx", replay(port), seen_by(behind))
+
+
+def test_haproxy():
+    "HAProxy sees the requests that were logged, none more (req. 16)"
+    haproxy, port = program("haproxy"), free_port()
+    behind.forget()
+    (folder / "haproxy.cfg").write_text(
+        "defaults\n mode http\n timeout client 20s\n timeout server 20s\n"
+        " timeout connect 20s\n"
+        f"listen a\n bind 127.0.0.1:{port}\n"
+        f" server b 127.0.0.1:{behind.port}\n")
+    start([haproxy, "-db", "-f", folder / "haproxy.cfg"], port)
+    compare("haproxy", replay(port), seen_by(behind))
+
+
+def test_apache():
+    "Apache httpd sees the requests that were logged, none more (req. 16)"
+    apache, port = program("apache2"), free_port()
+    behind.forget()
+    modules = "/usr/lib/apache2/modules"
+    (folder / "httpd.conf").write_text("".join(
+        f"LoadModule {m}_module {modules}/mod_{m}.so\n" for m in
+        ("mpm_event", "authz_core", "proxy", "proxy_http")) +
+        f"ServerRoot {folder}\nServerName a\nPidFile {folder}/a.pid\n"
+        f"ErrorLog {folder}/apache.log\nListen 127.0.0.1:{port}\n"
+        "MaxKeepAliveRequests 0\nAllowEncodedSlashes NoDecode\n"
+        f"DefaultRuntimeDir {folder}\n"
+        f"ProxyPass / http://127.0.0.1:{behind.port}/ nocanon\n")
+    start([apache, "-X", "-f", folder / "httpd.conf"], port)
+    compare("apache", replay(port), seen_by(behind))
+
+
+def test_node():
+    "Node sees the requests that were logged, none more (req. 16)"
+    node, port = program("node"), free_port()
+    seen = folder / "node.jsonl"
+    script = (
+        "const fs=require('fs'),c=require('crypto');"
+        "require('http').createServer((q,r)=>{const h=c.createHash('sha256');"
+        "q.on('data',d=>h.update(d)).on('end',()=>{fs.appendFileSync("
+        "process.argv[2],JSON.stringify([q.method,q.url,h.digest('hex')"
+        ".slice(0,12)])+'\\n');r.end('x')})}).listen(process.argv[1],"
+        "'127.0.0.1')")
+    start([node, "-e", script, str(port), str(seen)], port)
+    last = replay(port)
+    compare("node", last, [tuple(json.loads(x))
+                           for x in seen.read_text().splitlines()])
+
+
+tap.main(globals(), setup, teardown)
