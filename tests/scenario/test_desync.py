@@ -65,8 +65,8 @@ def setup():
 
 def teardown():
     for p in children:
-        p.kill()
-        p.wait()
+        p.terminate()               # nginx's workers go with it
+        p.wait(20)
     if house:
         house.close()
     for u in (up, behind):
