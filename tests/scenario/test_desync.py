@@ -1,7 +1,8 @@
-"""No request more than was logged (requirements 15 and 16): odd requests
-that pass are replayed, as the courier wrote them, to the servers that
-people run."""
+"""No request more than was logged, no answer but one's own (requirements
+15 to 18): odd requests that pass are replayed, as the courier wrote them,
+to the servers that people run; odd answers from a hostile upstream."""
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House, wait_for  # noqa: E402
+from harness import House, read_response, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -314,6 +315,115 @@ def test_node():
     last = replay(port)
     compare("node", last, [tuple(json.loads(x))
                            for x in seen.read_text().splitlines()])
+
+
+# Answers: what a strict reading gives, or None where only a refusal will do.
+OK = b"HTTP/1.1 200 OK\r\n"
+EVIL = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+ANSWERS = {
+    "plain": (OK + b"Content-Length: 2\r\n\r\nhi", b"hi"),
+    "same CL twice":
+    (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi", None),
+    "listed CL": (OK + b"Content-Length: 2, 2\r\n\r\nhi", None),
+    "two CLs":
+    (OK + b"Content-Length: 2\r\nContent-Length: 0\r\n\r\nhi" + EVIL, None),
+    "signed CL": (OK + b"Content-Length: +2\r\n\r\nhi", None),
+    "CL and TE": (OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked"
+                  b"\r\n\r\n2\r\nhi\r\n0\r\n\r\n", None),
+    "TE twice": (OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: "
+                 b"chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", None),
+    "TE identity": (OK + b"Transfer-Encoding: identity\r\n\r\nhi", None),
+    "TE space": (OK + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", None),
+    "split": (OK + b"X: y\r\n\r\n" + EVIL, b"" + EVIL),
+    "after the body": (OK + b"Content-Length: 2\r\n\r\nhi" + EVIL, b"hi"),
+    "after the chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhi"
+                         b"\r\n0\r\n\r\n" + EVIL, b"hi"),
+    "after 204": (b"HTTP/1.1 204 No\r\n\r\n" + EVIL, b""),
+    "204 with CL": (b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\nhi", b""),
+    "304 with CL": (b"HTTP/1.1 304 No\r\nContent-Length: 2\r\n\r\nhi", b""),
+    "after 100": (b"HTTP/1.1 100 C\r\n\r\n" + OK +
+                  b"Content-Length: 2\r\n\r\nhi", b"hi"),
+    "100 with a body": (b"HTTP/1.1 100 C\r\nContent-Length: 2\r\n\r\nhi" +
+                        OK + b"Content-Length: 2\r\n\r\nno", None),
+    "1xx flood": (b"HTTP/1.1 103 E\r\n\r\n" * 5000 + OK +
+                  b"Content-Length: 2\r\n\r\nhi", b"hi"),
+    "101": (b"HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+            None),
+    "obs-fold": (OK + b"X: y\r\n z\r\nContent-Length: 2\r\n\r\nhi", None),
+    "LF": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi", None),
+    "LF in a field": (OK + b"X: y\nZ: w\r\nContent-Length: 2\r\n\r\nhi",
+                      None),
+    "CR in a field": (OK + b"X: y\rZ: w\r\nContent-Length: 2\r\n\r\nhi",
+                      None),
+    "status 99": (b"HTTP/1.1 99 X\r\nContent-Length: 2\r\n\r\nhi", None),
+    "status 1000": (b"HTTP/1.1 1000 X\r\nContent-Length: 2\r\n\r\nhi", None),
+    "status 20x": (b"HTTP/1.1 20x X\r\nContent-Length: 2\r\n\r\nhi", None),
+    "status -1": (b"HTTP/1.1 -12 X\r\nContent-Length: 2\r\n\r\nhi", None),
+    "HTTP/2.0": (b"HTTP/2.0 200 X\r\nContent-Length: 2\r\n\r\nhi", None),
+    "HTTP/0.9": (b"hi", None),
+    "ICY": (b"ICY 200 OK\r\nContent-Length: 2\r\n\r\nhi", None),
+    **{f"chunk {c!r}": (OK + b"Transfer-Encoding: chunked\r\n\r\n" + c, want)
+       for c, want in (
+           (b"2;a=b\r\nhi\r\n0\r\n\r\n", b"hi"),
+           (b"2\nhi\r\n0\r\n\r\n", None), (b"2\r\nhi0\r\n\r\n", None),
+           (b"+2\r\nhi\r\n0\r\n\r\n", None), (b"0x2\r\nhi\r\n0\r\n", None),
+           (b"2\r\nhixx0\r\n\r\n", None),
+           (b"10000000000000002\r\nhi\r\n0\r\n\r\n", None),
+           (b"2\r\nhi\r\n0\r\nContent-Length: 9\r\n\r\n", b"hi"))},
+}
+
+
+# The upstream closes after these: without it, a strict reader waits for more.
+CLOSED = ("split", "HTTP/0.9")
+
+
+def read_one(s):
+    """An answer, or None for a refusal or a cut connection."""
+    try:
+        status, headers, body = read_response(s)
+    except (OSError, ValueError, IndexError):
+        return None
+    if status in (502, 504) and "problem" in headers.get("content-type", ""):
+        return None
+    return body
+
+
+def hang_up(data):
+    """An answer that lasts until the connection ends, which it does."""
+    yield data
+    raise OSError("done")
+
+
+def test_answers():
+    "an odd answer is read strictly or refused; the next is one's own (18)"
+    count = itertools.count()
+    for what, (data, want) in ANSWERS.items():
+        def answer(r):
+            if r.path == "/v1/odd":
+                return hang_up(data) if what in CLOSED else iter([data])
+            return 200, {}, r.path.encode()
+        up.answer = answer
+        s = guest.tunnel("api.demo.test")
+        s.settimeout(20)
+        s.sendall(b"GET /v1/odd HTTP/1.1\r\n" + HOST + b"\r\n")
+        got = read_one(s)
+        assert got is None or got == want, (what, got)
+        for conn in (s, None):
+            path = f"/v1/next-{next(count)}".encode()
+            conn = conn or guest.tunnel("api.demo.test")
+            conn.settimeout(20)
+            try:
+                conn.sendall(b"GET " + path + b" HTTP/1.1\r\n" + HOST +
+                             b"\r\n")
+                own = read_one(conn)
+            except OSError:
+                own = None
+            if conn is not s:
+                assert own == path, (what, own)
+            assert own in (None, path), (what, own)
+            if conn is not s:
+                conn.close()
+        s.close()
 
 
 tap.main(globals(), setup, teardown)
