@@ -224,7 +224,8 @@ on_used(void *ctx, struct link *l, const void *msg, int fd)
 	    u->requests > u->lease || u->lease > INT64_MAX ||
 	    u->bytes_up > INT64_MAX || u->bytes_down > INT64_MAX)
 		return ERR_FORMAT;
-	if (session_grant(s, name) == NULL)
+	const struct grant *g = session_grant(s, name);
+	if (g == NULL)
 		return 0; /* taken away meanwhile */
 	bool more = (json_int_t)u->lease >
 		    json_integer_value(json_object_get(
@@ -235,7 +236,8 @@ on_used(void *ctx, struct link *l, const void *msg, int fd)
 		    (json_int_t)u->bytes_down)) != 0)
 		log_event(LOG_WARN, "out_of_memory", LOG_STR("what", "usage"));
 	s->used_dirty = true;
-	return more ? lease_requests(s, name, u) : 0;
+	/* Without a limit nothing is leased, and the count can wait. */
+	return more && g->limits.requests != 0 ? lease_requests(s, name, u) : 0;
 }
 
 static const struct link_rule courier_rules[] = {
