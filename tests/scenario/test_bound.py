@@ -5,7 +5,9 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
@@ -218,6 +220,25 @@ def test_bad_certificates():
         assert got[0] in (502, 503), (what, got)
         assert g.reason(got) in ("upstream-tls", "connect-failed"), got
         assert KEY.encode() not in u.received and not u.requests, what
+        # Constant words: of upstream or of this host not a one (req. 14).
+        for word in (str(house.base), str(u.folder), "else.test",
+                     "Recorder CA", str(u.port)):
+            assert word.encode() not in got[2], (what, got)
+
+
+def test_no_hint():
+    "whether the vault has a key for a host, a refusal does not say (14)"
+    house.credential("hidden", KEY2, "--host", "hidden.demo.test")
+    house.apply(house.grant_yaml("hidden", up, credential="hidden",
+                                 hosts=["hidden.demo.test"]))
+    got = []
+    for host in ("hidden.demo.test", "nobody.demo.test"):
+        raw = guest.raw(f"ATTACH {guest.token()}\r\nCONNECT {host}:443 "
+                        f"HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode(),
+                        timeout=1)
+        assert raw.startswith(b"HTTP/1.1 403"), raw
+        got.append(raw.replace(host.encode(), b"HOST"))
+    assert got[0] == got[1], got
 
 
 def test_private_addresses():
@@ -267,6 +288,40 @@ def test_shared_upstream():
     keys = [r.header("authorization")[0] for r in up.requests]
     assert keys == [f"Bearer {KEY}", f"Bearer {KEY2}"] * 10
     assert up.connections >= 2
+
+
+def test_shared_upstream_at_once():
+    "nor when both ask at the same time: a connection has one key (req. 7)"
+    guests = {"a": house.session("at-once-a", "one"),
+              "b": house.session("at-once-b", "second")}
+    keys = {}  # by the recorder's thread, of which each connection has one
+
+    def answer(r):
+        keys.setdefault(threading.current_thread(), set()).add(
+            r.header("authorization")[0])
+        return 200, {}, r.path.encode()
+    up.answer = answer
+
+    def use(guest, name):
+        s = guest.tunnel("api.demo.test")
+        for i in range(40):
+            s.sendall(f"GET /{name}/{i} HTTP/1.1\r\nHost: api.demo.test"
+                      "\r\n\r\n".encode())
+            assert read_response(s)[2] == f"/{name}/{i}".encode()
+        return name
+    up.forget()
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(use, guests[name[0]], name)
+                for name in ("a0", "b0", "a1", "b1")]
+        assert sorted(d.result() for d in done) == ["a0", "a1", "b0", "b1"]
+    up.answer = lambda r: (200, {}, b"hello\n")
+    assert {k for one in keys.values() for k in one} == \
+        {f"Bearer {KEY}", f"Bearer {KEY2}"}
+    assert all(len(one) == 1 for one in keys.values()), keys
+    for r in up.requests:
+        key = KEY if r.path.startswith("/a") else KEY2
+        assert r.header("authorization") == [f"Bearer {key}"], r.path
+    assert len(up.requests) == 160
 
 
 tap.main(globals(), setup, teardown)

@@ -4,7 +4,6 @@ import os
 import secrets
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -162,39 +161,6 @@ def test_audit_survives_kill():
             assert path in logged, (path, logged)
         wait_for(lambda: serves(guest), 20)
     house.hatcheck("audit", "verify")
-
-
-def test_revoke_against_use():
-    "race: once revoke has answered, nothing reaches upstream"
-    for i in range(25):
-        guest = house.session(f"race-{i}", "one")
-        token = guest.token()
-        stop = threading.Event()
-
-        def use():
-            while not stop.is_set():
-                try:
-                    guest.get("https://api.demo.test/x", token=token)
-                except (OSError, AssertionError):
-                    time.sleep(0.001)
-        threads = [threading.Thread(target=use) for _ in range(2)]
-        for t in threads:
-            t.start()
-        time.sleep(0.05 + i * 0.004)
-        house.hatcheck("revoke", "--session", guest.id)
-        with up.lock:
-            at = len(up.received)
-        time.sleep(0.15)
-        with up.lock:
-            after = len(up.received)
-        stop.set()
-        for t in threads:
-            t.join()
-        # What was in the kernel's queue when revoke answered may still be
-        # read by the recorder: at most one small queue.
-        assert after - at < 20000, (i, after - at)
-        up.forget()
-        assert not serves(guest) and not up.requests
 
 
 def test_ca_in_running_guest():

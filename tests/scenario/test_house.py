@@ -128,6 +128,23 @@ def test_no_switch():
     assert not bad, bad
 
 
+def test_constant_time():
+    "what stands in a keep is compared in constant time (requirement 41)"
+    bad = []
+    for f in sources():
+        for line in re.split("[;{}]", (ROOT / f).read_text()):
+            if re.search(r"\bkeep_(reveal|bytes)\(", line) and re.search(
+                    r"\b(memcmp|bcmp|str\w*cmp|span_(eq|is)|memmem)\(", line):
+                bad.append(f"{f}: {' '.join(line.split())}")
+    assert not bad, bad
+    keep = (ROOT / "lib" / "secret.c").read_text()
+    for name in ("keep_eq", "keep_span_eq"):
+        body = re.search(rf"^{name}\(.*?^}}", keep, re.M | re.S)[0]
+        assert re.search(r"sodium_memcmp|keep_span_eq\(", body), body
+    tokens = (ROOT / "egress/gate/tokens.c").read_text()
+    assert not re.search(r"(?<!sodium_)memcmp\(", tokens)
+
+
 def test_nothing_left_to_do():
     "no source says that something is left to do"
     words = "|".join(["TO" "DO", "FIX" "ME", r"\bXX" r"X\b",

@@ -3,6 +3,7 @@ import base64
 import ctypes
 import json
 import os
+import re
 import secrets
 import signal
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from harness import House, as_user, memory_has, read_response  # noqa: E402
-from harness import wait_for, UID  # noqa: E402
+from harness import ROOT, wait_for, UID  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -182,10 +183,10 @@ def speak_as(uid, path, data):
 
 def test_admin_not_on_guest_channel():
     "no admin endpoint answers on a guest's channel (requirement 35)"
-    names = ["status", "shutdown", "grant.apply", "grant.list",
-             "session.create", "session.list", "session.end", "token.list",
-             "token.inspect", "revoke", "explain", "audit.paths"]
-    for name in names:
+    routes = re.findall(r'{"(?:GET|POST)", "/v1/([\w.]+)"',
+                        (ROOT / "minter" / "api.c").read_text())
+    assert {"status", "shutdown", "revoke", "session.create"} <= set(routes)
+    for name in routes:
         for target, host in ((f"/v1/{name}", "hatcheck"),
                              (f"/v1/{name}", "hatcheck.internal"),
                              (f"http://hatcheck.internal/v1/{name}",

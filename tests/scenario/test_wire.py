@@ -139,4 +139,32 @@ def test_resumption():
     assert resumed(ssl.TLSVersion.TLSv1_2)
 
 
+def greet(g, context, session=None):
+    """A served request over TLS; its session, and whether it resumed."""
+    s = g.attach()
+    s.sendall(b"CONNECT api.demo.test:443 HTTP/1.1\r\n"
+              b"Host: api.demo.test:443\r\n\r\n")
+    assert read_response(s, connect=True)[0] == 200
+    s = context.wrap_socket(s, server_hostname="api.demo.test",
+                            session=session)
+    s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: api.demo.test\r\n\r\n")
+    assert read_response(s)[0] == 200
+    got = s.session, s.session_reused
+    s.close()
+    return got
+
+
+def test_no_resumption_elsewhere():
+    "a TLS ticket of one session resumes nothing on another's channel (37)"
+    other = house.session("other", "one")
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        context = ssl.create_default_context(cadata=guest.ca())
+        context.load_verify_locations(cadata=other.ca())
+        context.maximum_version = version
+        ticket, _ = greet(guest, context)
+        assert ticket.has_ticket, version
+        assert not greet(other, context, ticket)[1], version
+        assert greet(guest, context, ticket)[1], version
+
+
 tap.main(globals(), setup, teardown)
