@@ -8,6 +8,7 @@
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
 #include "supervisor/daemon.h"
+#include "supervisor/place.h"
 #include "supervisor/wiring.h"
 
 #include <errno.h>
@@ -122,37 +123,18 @@ own_dir(struct session *s, const char **why)
 								     : ERR_IO;
 }
 
-/* A directory, or CHANNEL_HYBRID and the path of a socket in one. */
-static int
-split_place(struct session *s, struct span place)
-{
-	const size_t n = strlen(CHANNEL_HYBRID);
-	bool hybrid = place.n > n && memcmp(place.p, CHANNEL_HYBRID, n) == 0;
-	char *slash;
-
-	if (hybrid)
-		place = (struct span){place.p + n, place.n - n};
-	int r = span_copy(place, s->dir, sizeof(s->dir));
-	if (r != 0 || !hybrid)
-		return r;
-	if (s->dir[0] != '/' || (slash = strrchr(s->dir, '/'))[1] == '\0')
-		return ERR_FORMAT;
-	r = span_copy(span_str(slash + 1), s->socket, sizeof(s->socket));
-	slash[slash == s->dir] = '\0';
-	return r;
-}
-
 static int
 given_dir(struct session *s, struct span dir, const char **why)
 {
 	static char text[512]; /* lives until the reply */
-	int r = split_place(s, dir);
+	int r = place_split(dir, s->dir, s->socket);
 
+	*why = "its place is malformed";
+	if (r != 0)
+		return r;
 	*why = text;
 	text[0] = '\0';
-	return r != 0 ? r
-		      : safefile_dir(
-			    s->dir, false, &s->dir_fd, text, sizeof(text));
+	return safefile_dir(s->dir, false, &s->dir_fd, text, sizeof(text));
 }
 
 /* Whoever may connect: the gate asks the kernel for the peer's uid, the
@@ -164,7 +146,10 @@ open_socket(struct session *s, uid_t uid, const char **why)
 	mode_t mode = same || apart ? 0600 : 0666;
 	int r = unixsock_listen(s->dir_fd, s->socket, mode, &s->listen);
 
-	*why = "its socket cannot be made";
+	*why = r == ERR_EXISTS	  ? "something is in its socket's place"
+	       : r == ERR_TOO_BIG ? "its socket's name is too long"
+				  : "its socket cannot be made: may the daemon "
+				    "write to that directory?";
 	if (r == 0 && apart &&
 	    fchownat(
 		s->dir_fd, s->socket, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0)

@@ -402,6 +402,20 @@ def connect_as(path, uid, timeout=10):
     return s
 
 
+def closed_on(path, uid):
+    """True if a connection by that uid is made (the modes must let it) and
+    then closed without a word, whatever it asks."""
+    s = connect_as(path, uid)
+    try:
+        s.sendall(b"GET http://hatcheck.internal/v1/ca HTTP/1.1\r\n"
+                  b"Host: hatcheck.internal\r\nConnection: close\r\n\r\n")
+        return s.recv(65536) == b""
+    except (BrokenPipeError, ConnectionResetError):
+        return True
+    finally:
+        s.close()
+
+
 def read_response(s, head=False, connect=False):
     """Status, headers (dict, lower case) and body of one response."""
     data = b""

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import (House, UID, as_user, connect_as,  # noqa: E402
-                     read_response)
+from harness import (House, UID, as_user, closed_on,  # noqa: E402
+                     connect_as, wait_for)
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -55,15 +55,18 @@ def create(name, path, *more):
 
 
 class Vmm:
-    """The guest's end is a unix socket here, as its kernel's vsock is there;
-    each connection becomes one to PATH_PORT, made by the VMM's uid."""
+    """The guest's end is a unix socket here, as its kernel's vsock is there:
+    what connects to it has connected to CID 2, port PORT. Each connection
+    becomes one to PATH_PORT, made by the VMM's uid, and bytes are copied."""
 
     def __init__(self, path, port):
         self.to = f"{path}_{port}"
-        self.at = Path(tempfile.mkdtemp(prefix="in-")) / "hatcheck.sock"
+        self.dir = Path(tempfile.mkdtemp(prefix="in-"))
+        self.at = self.dir / "hatcheck.sock"
+        self.sent = []  # per connection, what the guest said
         self.s = socket.socket(socket.AF_UNIX)
         self.s.bind(str(self.at))
-        os.chmod(self.at.parent, 0o755)
+        os.chmod(self.dir, 0o755)
         os.chmod(self.at, 0o666)
         self.s.listen(16)
         threading.Thread(target=self.accept, daemon=True).start()
@@ -72,32 +75,48 @@ class Vmm:
         while True:
             try:
                 c, _ = self.s.accept()
-                out = (connect_as(self.to, UID, None) if os.getuid() == 0
-                       else self.plain())
             except OSError:
-                return
-            for a, b in ((c, out), (out, c)):
-                threading.Thread(target=self.copy, args=(a, b),
-                                 daemon=True).start()
+                return  # closed
+            threading.Thread(target=self.bring, args=(c,),
+                             daemon=True).start()
 
-    def plain(self):
-        s = socket.socket(socket.AF_UNIX)
-        s.connect(self.to)
-        return s
-
-    @staticmethod
-    def copy(a, b):
+    def bring(self, c):
         try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
+            out = connect_as(self.to, UID, None) if os.getuid() == 0 \
+                else plain(self.to)
         except OSError:
-            pass
+            c.close()  # as a VMM does: its guest sees a reset
+            return
+        said = bytearray()
+        self.sent.append(said)
+        back = threading.Thread(target=copy, args=(out, c), daemon=True)
+        back.start()
+        copy(c, out, said)
+        back.join()
+        c.close()
+        out.close()
 
     def close(self):
         self.s.shutdown(socket.SHUT_RDWR)
         self.s.close()
-        shutil.rmtree(self.at.parent)
+        shutil.rmtree(self.dir)
+
+
+def plain(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    return s
+
+
+def copy(a, b, note=None):
+    try:
+        while data := a.recv(65536):
+            if note is not None:
+                note += data
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
 
 
 def test_socket():
@@ -111,32 +130,54 @@ def test_socket():
 
 
 def test_agent_through_vmm():
-    "hatcheck-guest gets a token and makes a brokered call through the VMM"
+    "hatcheck-guest's token and curl's brokered call go through the VMM alone"
     v = Vmm(vm / "v.sock", 8377)
     try:
         done = subprocess.run(
             as_user([str(house.bin / "hatcheck-guest"), "--channel",
                      str(v.at), "token"]), capture_output=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        token = done.stdout.decode().strip()
-        got = guest.get("https://api.demo.test/x", token=token)
-        assert got[0] == 200, got
-        assert up.requests[-1].header("authorization")[0] == f"Bearer {KEY}"
+        assert len(v.sent) > 0
+        # A sandbox without network, and with no socket but the VMM's.
+        v.sent.clear()
+        guest.dir, n = str(v.dir), len(up.requests)
+        done = guest.run("curl", "-sS", "--fail", "-o", "/dev/null", "-w",
+                         "%{http_code}", "https://api.demo.test/through")
+        assert (done.returncode, done.stdout) == (0, b"200"), done
+        assert len(up.requests) == n + 1
+        got = up.requests[-1]
+        assert got.header("authorization") == [f"Bearer {KEY}"]
+        said = [bytes(x) for x in v.sent]
+        calls = [x for x in said if x.startswith(b"ATTACH ") and
+                 b"CONNECT api.demo.test:443 " in x]
+        assert len(calls) == 1, said
+        assert b"/through" not in calls[0], "not within TLS"
+        assert KEY.encode() not in b"".join(said)
     finally:
         v.close()
 
 
-def test_uid():
-    "another uid than the VMM's gets nothing"
-    if os.getuid() != 0:
-        return
-    try:
-        s = connect_as(guest.socket, UID + 1)
-        s.sendall(b"GET http://hatcheck.internal/v1/ca HTTP/1.1\r\n"
-                  b"Host: hatcheck.internal\r\n\r\n")
-        assert read_response(s)[0] != 200
-    except (OSError, ValueError, IndexError):
-        pass  # not let in at all
+if os.getuid() == 0:  # one user alone cannot become another
+    def test_uid():
+        "another uid whom the modes let in is closed on by SO_PEERCRED"
+        before = refusals()
+        os.chmod(vm, 0o755)
+        os.chmod(guest.socket, 0o666)
+        try:
+            assert closed_on(guest.socket, UID + 1)
+            wait_for(lambda: refusals() == before + 1)
+            # The same, by the VMM's uid, is answered.
+            assert not closed_on(guest.socket, UID)
+            assert guest.get("https://api.demo.test/x")[0] == 200
+            assert refusals() == before + 1
+        finally:
+            os.chmod(guest.socket, 0o600)
+            os.chmod(vm, 0o700)
+
+
+def refusals():
+    return len([x for x in house.log_tail(10000).splitlines()
+                if "peer_refused" in x and str(UID + 1) in x])
 
 
 def test_token_is_the_sessions():
@@ -168,11 +209,88 @@ def test_taken():
     assert guest.get("https://api.demo.test/x")[0] == 200
 
 
+def refused_to_create(path, says, **more):
+    done = house.hatcheck("session", "create", "--grant", "one", "--channel",
+                          f"hybrid:{path}", check=False, **more)
+    assert done.returncode != 0, path
+    assert says in done.stderr.decode(), done.stderr
+    return done
+
+
+def test_directory():
+    "PATH's directory is the owner's alone to write"
+    os.chmod(vm, 0o770)
+    try:
+        refused_to_create(vm / "x", "is writable by others")
+        os.chmod(vm, 0o707)
+        refused_to_create(vm / "x", "is writable by others")
+        assert not (vm / "x_8377").exists()
+        # Who listens already goes on.
+        assert guest.get("https://api.demo.test/x")[0] == 200
+    finally:
+        os.chmod(vm, 0o700)
+    if os.getuid() == 0:
+        other = Path(tempfile.mkdtemp(prefix="vm-"))
+        os.chown(other, UID + 1, UID + 1)
+        os.chmod(other, 0o755)
+        try:
+            refused_to_create(other / "x", "belongs to another user")
+            assert not list(other.iterdir())
+        finally:
+            shutil.rmtree(other)
+
+
+def test_in_the_way():
+    "a file or a link at PATH_PORT is refused and stays; a dead socket goes"
+    target = vm / "target"
+    target.write_text("kept")
+    for make in (lambda p: p.write_text("kept"), lambda p: p.mkdir(),
+                 lambda p: p.symlink_to(target),
+                 lambda p: p.symlink_to(vm / "nowhere"),
+                 lambda p: p.symlink_to(vm / "v.sock_8377")):
+        at = vm / "y_8377"
+        make(at)
+        before = at.lstat()
+        refused_to_create(vm / "y", "something is in its socket's place")
+        after = at.lstat()
+        assert (before.st_ino, before.st_mode, before.st_size) == \
+            (after.st_ino, after.st_mode, after.st_size)
+        at.rmdir() if at.is_dir() and not at.is_symlink() else at.unlink()
+    assert target.read_text() == "kept"
+    assert not (vm / "nowhere").exists()
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(vm / "y_8377"))
+    dead.close()
+    if os.getuid() == 0:
+        os.chown(vm / "y_8377", UID, UID)
+    made = create("dead", vm / "y")
+    assert made.get("https://api.demo.test/x")[0] == 200
+    made.end()
+
+
+def test_where_path_leads():
+    "a PATH through a link is named without it"
+    link = Path(tempfile.mkdtemp(prefix="ln-")) / "vm"
+    os.chmod(link.parent, 0o755)
+    link.symlink_to(vm)
+    try:
+        made = create("linked", link / "z")
+        assert made.socket == f"{vm}/z_8377", made.socket
+        made.end()
+    finally:
+        shutil.rmtree(link.parent)
+
+
 def test_usage():
     "what is no such channel is refused with a sentence"
     for words in (["vsock:2"], ["hybrid:"], [f"hybrid:{vm}/"],
                   [f"hybrid:{vm}/x", "--dir", str(vm)],
                   [f"hybrid:{vm}/x", "--port", "0"],
+                  [f"hybrid:{vm}/x", "--port", "4294967295"],
+                  [f"hybrid:{vm}/x", "--port", "-1"],
+                  [f"hybrid:{vm}/x", "--port", "1x"],
+                  [f"hybrid:{vm}/{'x' * 300}"], [f"hybrid:{vm}/{'x' * 100}"],
+                  ["hybrid:" + "/x" * 3000],
                   ["hybrid:/nonexistent/x"], ["unix", "--port", "7"]):
         done = house.hatcheck("session", "create", "--grant", "one",
                               "--channel", *words, check=False)

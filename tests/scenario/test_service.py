@@ -1,9 +1,11 @@
 """The system service: root starts it, and each role has a uid of its own."""
 import grp
+import json
 import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House, ROLES, UID, wait_for  # noqa: E402
+from harness import (Guest, House, ROLES, UID, closed_on,  # noqa: E402
+                     connect_as, wait_for)
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -118,6 +121,68 @@ def test_admin_group():
     assert ask(*member).returncode == 0
     assert ask(*other).returncode != 0
     assert ask(*other, what=("credential", "list")).returncode != 0
+
+
+def hybrid(name, path, check=True):
+    done = house.hatcheck(
+        "--json", "session", "create", "--name", name, "--ttl", "1h",
+        "--grant", "one", "--channel", f"hybrid:{path}", "--uid", str(UID),
+        check=check)
+    if done.returncode != 0:
+        return done
+    made = json.loads(done.stdout)
+    made["channel"].setdefault("dir", None)
+    house.guests.append(Guest(house, made))
+    return house.guests[-1]
+
+
+def test_hybrid_channel():
+    "hybrid vsock: a directory of root's, a socket of the VMM's uid"
+    place = Path(tempfile.mkdtemp(prefix="vm-"))
+    try:
+        os.chmod(place, 0o1777)  # where a VMM can make its own PATH
+        g = hybrid("machine", place / "v.sock")
+        at = (place / "v.sock_8377").lstat()
+        assert (at.st_uid, stat.S_IMODE(at.st_mode)) == (UID, 0o600), at
+        assert g.get("https://api.demo.test/x")[0] == 200
+        # By the mode, and by the kernel's word if the mode lets it in.
+        try:
+            connect_as(g.socket, UID + 1).close()
+            raise AssertionError("the mode let another uid connect")
+        except ConnectionError as e:
+            assert "PermissionError" in str(e), e
+        os.chmod(g.socket, 0o666)
+        assert closed_on(g.socket, UID + 1)
+        assert g.get("https://api.demo.test/x")[0] == 200
+        house.stop()
+        house.start()
+        wait_for(lambda: (place / "v.sock_8377").is_socket())
+        assert g.get("https://api.demo.test/x", token=g.new_token())[0] == 200
+        g.end()
+        assert not (place / "v.sock_8377").exists()
+    finally:
+        shutil.rmtree(place)
+
+
+def test_hybrid_in_the_vmms_own_directory():
+    "a directory of the VMM's own uid is refused, with the reason"
+    place = Path(tempfile.mkdtemp(prefix="vm-"))
+    try:
+        os.chown(place, UID, UID)
+        done = hybrid("none", place / "v.sock", check=False)
+        assert done.returncode != 0
+        assert b"belongs to another user" in done.stderr + done.stdout, done
+        assert not list(place.iterdir())
+    finally:
+        shutil.rmtree(place)
+
+
+def test_hybrid_where_the_service_cannot_write():
+    "a place in which the service can make no socket is refused as such"
+    # As under ProtectSystem=strict: root's directory, and no way to write.
+    done = hybrid("none", "/proc/v.sock", check=False)
+    assert done.returncode != 0
+    assert b"may the daemon write" in done.stderr + done.stdout, done
 
 
 def test_systemd_credential():

@@ -72,6 +72,7 @@ struct house {
 		uint8_t bytes[1024];
 		size_t n;
 	} keys[2];
+	char place[4097]; /* of the last session started */
 	char order[4096]; /* what happened, in order: "cut " "end " … */
 	int fsize;	  /* the child ignores SIGXFSZ */
 };
@@ -378,6 +379,7 @@ on_start(void *ctx, struct link *l, const void *msg, int fd)
 	(void)l;
 	(void)fd;
 	h->starts++;
+	keep_text(s->channel_dir, h->place, sizeof(h->place));
 	keep_text(s->for_vault, p->for_vault, sizeof(p->for_vault));
 	keep_text(s->for_dialer, p->for_dialer, sizeof(p->for_dialer));
 	if (!h->no_gates && p->gate == NULL)
