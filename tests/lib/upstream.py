@@ -39,15 +39,16 @@ def make_ca(folder):
     return key, cert
 
 
-def make_leaf(folder, names, ca, days=30, start=None):
+def make_leaf(folder, names, ca, days=30, extra="", cn="leaf"):
     key, csr, cert = (folder / f"leaf.{e}" for e in ("key", "csr", "pem"))
     ext = folder / "leaf.ext"
     sans = ",".join(f"DNS:{n}" for n in names)
-    ext.write_text(f"subjectAltName={sans}\nbasicConstraints=CA:FALSE\n"
-                   "authorityKeyIdentifier=keyid\n")
+    ext.write_text((f"subjectAltName={sans}\n" if names else "") +
+                   "basicConstraints=CA:FALSE\n"
+                   "authorityKeyIdentifier=keyid\n" + extra)
     subprocess.run(
         ["openssl", "req", "-newkey", "ec", "-pkeyopt",
-         "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=leaf",
+         "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={cn}",
          "-keyout", key, "-out", csr], check=True, capture_output=True)
     subprocess.run(
         ["openssl", "x509", "-req", "-in", csr, "-CA", ca[1], "-CAkey",

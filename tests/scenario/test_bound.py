@@ -194,6 +194,20 @@ def bad_upstream(name, **how):
     return u
 
 
+def by_leaf(name):
+    """Signed by a certificate that is good, and is no CA's."""
+    folder = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    os.chmod(folder, 0o755)
+    ca = make_ca(folder)
+    signer = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    key, cert = make_leaf(signer, ["signer.test"], ca)
+    key, chain = make_leaf(folder, [name], (key, cert))
+    chain.write_bytes(chain.read_bytes() + cert.read_bytes())
+    u = Upstream([name], ca=ca, leaf=(key, chain))
+    others.append(u)
+    return u
+
+
 def test_bad_certificates():
     "upstream's chain, name and dates are verified (req. 2)"
     stranger = make_ca(Path(tempfile.mkdtemp(prefix="hck-ca-")))
@@ -204,6 +218,11 @@ def test_bad_certificates():
         "wild": bad_upstream("a.b.wild.test", names=["*.wild.test"]),
         "partial": bad_upstream("app.partial.test",
                                 names=["a*.partial.test"]),
+        "cn-only": bad_upstream("cn-only.test", names=[],
+                                cn="cn-only.test"),
+        "client": bad_upstream("client.test",
+                               extra="extendedKeyUsage=clientAuth\n"),
+        "by-leaf": by_leaf("by-leaf.test"),
         "plain": Upstream(["plain.test"], tls=False),
     }
     others.append(cases["plain"])
