@@ -17,8 +17,9 @@ struct dial_ask {
 extern const struct msg_type msg_dial_ask;
 
 /* With the connected fd (non-blocking, linger 0, small send queue) when err
- * is 0. ERR_DENIED: only forbidden addresses; ERR_NOT_FOUND: no address;
- * ERR_UNAVAILABLE: refused or timed out. */
+ * is 0. ERR_DENIED: only forbidden addresses; ERR_NOT_FOUND: no such name, or
+ * no address; ERR_EXPIRED: the resolver gave no answer; ERR_UNAVAILABLE:
+ * refused or timed out. */
 struct dial_done {
 	uint32_t rid;
 	int32_t err;

@@ -83,7 +83,8 @@
 	    "The host resolves to a private or reserved address.",             \
 	    "Name the address in the grant's upstream, if that is meant.")     \
 	X(DNS_FAILED, "dns-failed", 502, "dns_error",                          \
-	    "The host name could not be resolved.", "Check the name.")         \
+	    "There is no such host name, or it has no address.",               \
+	    "Check the name.")                                                 \
 	X(CONNECT_FAILED, "connect-failed", 502, "connection_refused",         \
 	    "The upstream server does not answer.", "Try again later.")        \
 	X(UPSTREAM_TLS, "upstream-tls", 502, "tls_certificate_error",          \
@@ -118,7 +119,10 @@
 	X(RETIRED_CONNECTION, "retired-connection", 502,                       \
 	    "connection_terminated",                                           \
 	    "The connection was closed before an answer came.",                \
-	    "Try again.")
+	    "Try again.")                                                     \
+	X(DNS_SILENT, "dns-silent", 504, "dns_timeout",                        \
+	    "The host's resolver gave no answer about the name.",              \
+	    "Try again later; on the host: check its DNS.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

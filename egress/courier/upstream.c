@@ -365,6 +365,8 @@ reason_of_dial(int err)
 		return REASON_ADDRESS_FORBIDDEN;
 	case ERR_NOT_FOUND:
 		return REASON_DNS_FAILED;
+	case ERR_EXPIRED:
+		return REASON_DNS_SILENT;
 	default:
 		return REASON_CONNECT_FAILED;
 	}

@@ -101,7 +101,7 @@ on_lookup(void *ctx, int err, const struct address_list *list)
 	d->lookup = NULL;
 	ev_timer_stop(d->seat->desk->loop, &d->deadline);
 	if (err != 0)
-		dial_end(d, ERR_NOT_FOUND, -1, NULL);
+		dial_end(d, err == ERR_NOT_FOUND ? err : ERR_EXPIRED, -1, NULL);
 	else
 		connect_to(d, list, false);
 }
@@ -111,7 +111,7 @@ on_deadline(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	(void)loop;
 	(void)events;
-	dial_end(w->data, ERR_NOT_FOUND, -1, NULL);
+	dial_end(w->data, ERR_EXPIRED, -1, NULL);
 }
 
 static void

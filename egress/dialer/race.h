@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Connecting to one of several addresses: in order, the next one 250 ms
- * after the last or as soon as it failed; the first that connects wins
- * (a plain form of RFC 8305). Every sockaddr passes the address rule right
+ * after the last or as soon as it failed, earlier ones going on meanwhile;
+ * the first that connects wins (RFC 8305, section 5; the order is
+ * resolver.h's). Every sockaddr passes the address rule right
  * before its connect(), unless the race is of an exception's addresses.
  *
  * The winner's socket is non-blocking, close-on-exec, TCP_NODELAY, with

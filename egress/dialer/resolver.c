@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <nss.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,14 +47,49 @@ resolver_prepare(void)
 	return __nss_configure_lookup("hosts", "files dns") == 0 ? 0 : ERR_IO;
 }
 
-static void
-copy_addresses(const struct addrinfo *ai, struct address_list *out)
+/* The next of family from ai on. */
+static const struct addrinfo *
+next_of(const struct addrinfo *ai, int family)
 {
+	while (ai != NULL && (ai->ai_family != family ||
+				 ai->ai_addrlen > sizeof(union address)))
+		ai = ai->ai_next;
+	return ai;
+}
+
+/* The families take turns (RFC 8305, section 4), the one that the system
+ * puts first begins: else many dead addresses of one family would leave no
+ * room for the other. */
+static void
+take_turns(const struct addrinfo *ai, struct address_list *out)
+{
+	int first = ai != NULL && ai->ai_family == AF_INET ? AF_INET : AF_INET6;
+	int other = first == AF_INET ? AF_INET6 : AF_INET;
+	const struct addrinfo *a = next_of(ai, first), *b = next_of(ai, other);
+
 	out->n = 0;
-	for (; ai != NULL && out->n < ADDRESS_LIST_MAX; ai = ai->ai_next) {
-		if (ai->ai_addrlen <= sizeof(out->a[0]))
-			memcpy(&out->a[out->n++], ai->ai_addr, ai->ai_addrlen);
+	while (out->n < ADDRESS_LIST_MAX && (a != NULL || b != NULL)) {
+		bool turn = a != NULL && (out->n % 2 == 0 || b == NULL);
+		const struct addrinfo **of = turn ? &a : &b;
+		memcpy(&out->a[out->n++], (*of)->ai_addr, (*of)->ai_addrlen);
+		*of = next_of((*of)->ai_next, (*of)->ai_family);
 	}
+}
+
+/* Of this thread alone, which makes one lookup: a name is looked up as it
+ * is, never with a suffix of resolv.conf's search list, and a server that
+ * is dead leaves time for the next one. */
+static int
+bound_resolver(void)
+{
+	if (res_ninit(&_res) != 0)
+		return ERR_UNAVAILABLE;
+	_res.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
+	if (_res.retrans > RESOLVER_WAIT_S)
+		_res.retrans = RESOLVER_WAIT_S;
+	if (_res.retry > RESOLVER_TRIES)
+		_res.retry = RESOLVER_TRIES;
+	return 0;
 }
 
 int
@@ -63,13 +99,16 @@ resolver_system(const char *host, uint16_t port, struct address_list *out)
 	    .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *ai = NULL;
 	char service[8];
+	int e;
 
+	if ((e = bound_resolver()) != 0)
+		return e;
 	(void)snprintf(service, sizeof(service), "%u", port); /* fits */
-	int e = getaddrinfo(host, service, &hints, &ai);
+	e = getaddrinfo(host, service, &hints, &ai);
 	if (e != 0)
 		return e == EAI_NONAME || e == EAI_NODATA ? ERR_NOT_FOUND
 							  : ERR_UNAVAILABLE;
-	copy_addresses(ai, out);
+	take_turns(ai, out);
 	freeaddrinfo(ai);
 	return out->n == 0 ? ERR_NOT_FOUND : 0;
 }

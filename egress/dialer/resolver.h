@@ -18,11 +18,16 @@
 
 #define RESOLVER_PER_SESSION 8
 #define RESOLVER_THREADS 256
+/* At most, whatever resolv.conf says: for one server's answer, and rounds. */
+#define RESOLVER_WAIT_S 2
+#define RESOLVER_TRIES 2
 
 struct resolver;
 struct lookup;
 
-/* Blocking, called in a thread. ERR_NOT_FOUND or ERR_UNAVAILABLE. */
+/* Blocking, called in a thread of its own. host is absolute: no search list
+ * applies. IPv6 and IPv4 take turns. ERR_NOT_FOUND: there is no such name, or
+ * it has no address. ERR_UNAVAILABLE: the resolver gave no answer. */
 typedef int
 resolver_fn(const char *host, uint16_t port, struct address_list *out);
 int resolver_system(const char *host, uint16_t port, struct address_list *out);

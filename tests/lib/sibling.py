@@ -165,7 +165,7 @@ class Program:
             if limit:
                 limit()
 
-        self.err_path = f"/tmp/hck-{os.getpid()}-{program}.err"
+        self.err_path = f"/tmp/hck-{os.getpid()}-{id(self)}-{program}.err"
         self.err = open(self.err_path, "w+b")
         self.process = subprocess.Popen(
             [*wrap, OUT / "bin" / program, *arguments], stderr=self.err,

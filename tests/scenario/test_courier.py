@@ -736,7 +736,7 @@ def test_dial_failures():
     @with_house
     def run(h):
         for err, word in ((-7, "address-forbidden"), (-5, "dns-failed"),
-                          (-9, "connect-failed")):
+                          (-12, "dns-silent"), (-9, "connect-failed")):
             h.dial_err = err
             assert h.get() == word
     run()
