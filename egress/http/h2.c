@@ -593,8 +593,8 @@ h2_send(struct h2 *c, struct buf *out)
 			n = c->unsent.n;
 		if (n > 0 && (r = buf_put(out, c->unsent.p, n)) != 0)
 			return r;
-		c->unsent.p += n;
-		c->unsent.n -= n;
+		if (n > 0)
+			c->unsent = span_from(c->unsent, n);
 		if (c->unsent.n > 0 || buf_room(out) == 0)
 			return 0;
 		if ((got = nghttp2_session_mem_send(c->ng, &p)) < 0)
