@@ -220,6 +220,7 @@ out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a \
 bench: all ## measure, beside what one would pick instead; QUICK=1
 	$(Q)tools/deps bench
 	$(Q)bench/run $(O) $(if $(QUICK),--quick)
+	$(Q)CC='$(CC)' bench/run-scrub $(O)
 
 D = $(DESTDIR)
 HELPERS = hatcheckd $(addprefix hatcheck-,vault minter dialer gate courier)
