@@ -38,6 +38,32 @@ check(enum ws_side side, struct span in, size_t step, bool *between)
 	return r;
 }
 
+/* No message holds the secret. (A length that happens to be its first byte,
+ * before the rest of it, is not one that does.) */
+static void
+check_messages(struct span got)
+{
+	struct buf *text = buf_new(1 << 20);
+	enum ws_event e = WS_HEAD;
+	struct span s;
+	struct ws w;
+
+	ws_start(&w, WS_SERVER);
+	while (ws_next(&w, &got, &e, &s) == 0 && e != WS_MORE) {
+		bool first = e == WS_HEAD && w.frame.opcode != WS_CONTINUATION;
+		if (ws_is_control(&w.frame))
+			continue;
+		if (first)
+			buf_reset(text);
+		if (e == WS_PAYLOAD)
+			MUST(buf_put_span(text, s) == 0);
+		MUST(buf_len(text) == 0 ||
+		     memmem(buf_span(text).p, buf_len(text), secret,
+			 sizeof(secret) - 1) == NULL);
+	}
+	buf_free(text);
+}
+
 static void
 scrub(struct scrub_set *set, struct span in, size_t step, bool idle)
 {
@@ -58,8 +84,7 @@ scrub(struct scrub_set *set, struct span in, size_t step, bool idle)
 	if (r == 0 && ws_scrub_end(w, out) == 0)
 		MUST(buf_len(out) == in.n);
 	struct span got = buf_span(out);
-	MUST(got.n == 0 ||
-	     memmem(got.p, got.n, secret, sizeof(secret) - 1) == NULL);
+	check_messages(got);
 	for (size_t i = 0; i < got.n; i++)
 		MUST(got.p[i] == in.p[i] || got.p[i] == '*');
 	ws_scrub_free(w);
