@@ -431,8 +431,8 @@ test_places(void **state)
 		enum place_use use;
 		bool fine;
 	} rows[] = {
-	    {"/home/u/work/app", PLACE_WRITE, true},
-	    {"/home/u/work", PLACE_WRITE, true},
+	    {"/home/u/src/app", PLACE_WRITE, true},
+	    {"/home/u/src", PLACE_WRITE, true},
 	    {"/home/u/.sshx", PLACE_WRITE, true},
 	    {"/srv/app", PLACE_WRITE, true},
 	    {"/opt/tool", PLACE_READ, true},
