@@ -208,22 +208,38 @@ buf_put_str(struct buf *b, const char *s)
 int
 buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t room = b->size - b->end;
 	va_list ap;
 	uint8_t *to;
 	int r, n;
 
+	/* Most often what is there is enough. */
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(room == 0 ? NULL : (char *)b->p + b->end, room, fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		return ERR_FORMAT;
-	if ((r = buf_reserve(b, (size_t)n + 1, &to)) != 0)
-		return r;
-	va_start(ap, fmt);
-	(void)vsnprintf((char *)to, (size_t)n + 1, fmt, ap); /* measured */
-	va_end(ap);
+	if ((size_t)n >= room) {
+		if ((r = buf_reserve(b, (size_t)n + 1, &to)) != 0)
+			return r;
+		va_start(ap, fmt);
+		(void)vsnprintf((char *)to, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	b->end += (size_t)n;
 	return 0;
+}
+
+int
+buf_put_dec(struct buf *b, uint64_t v)
+{
+	uint8_t digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (uint8_t)('0' + v % 10);
+	while ((v /= 10) != 0);
+	return buf_put(b, digits + at, sizeof(digits) - at);
 }
 
 int

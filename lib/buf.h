@@ -37,6 +37,8 @@ MUST_USE int buf_put_span(struct buf *b, struct span s);
 MUST_USE int buf_put_str(struct buf *b, const char *s);
 MUST_USE int buf_printf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Decimal digits. */
+MUST_USE int buf_put_dec(struct buf *b, uint64_t v);
 MUST_USE int buf_put_u8(struct buf *b, uint8_t v);
 /* Big-endian. */
 MUST_USE int buf_put_u16(struct buf *b, uint16_t v);

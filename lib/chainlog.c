@@ -5,7 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <openssl/sha.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,17 +18,22 @@ _Static_assert(CHAINLOG_HASH == crypto_hash_sha256_BYTES, "SHA-256");
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 /* two whole lines and a torn one */
 #define TAIL_MAX (3 * CHAINLOG_LINE_MAX)
+/* As many lines as wait to be written together, at most. */
+#define BATCH_MAX (8 * CHAINLOG_LINE_MAX)
 
 struct chainlog {
 	int fd;
-	struct chainlog_head head;
+	struct chainlog_head head; /* of the last line put */
+	struct buf *batch;	   /* put, not written */
 	bool unsynced, failed;
 };
 
+/* OpenSSL's: it uses the processor's SHA instructions, libsodium's does
+ * not, and each request is two lines. */
 static void
 hash_of(struct span s, uint8_t out[CHAINLOG_HASH])
 {
-	crypto_hash_sha256(out, s.p, s.n);
+	SHA256(s.p, s.n, out);
 }
 
 static bool
@@ -187,8 +192,13 @@ chainlog_open(int fd, const char *name, struct chainlog **out)
 		 (flags & O_ACCMODE) != O_RDWR)
 		r = ERR_ARGUMENT;
 	else
-		r = (c = calloc(1, sizeof(*c))) == NULL ? ERR_NOMEM : 0;
+		r = (c = calloc(1, sizeof(*c))) == NULL ||
+			    (c->batch = buf_new(BATCH_MAX)) == NULL
+			? ERR_NOMEM
+			: 0;
 	if (r != 0 || (r = find_head(fd, st.st_size, name, &c->head)) != 0) {
+		if (c != NULL)
+			buf_free(c->batch);
 		free(c);
 		close(fd);
 		return r;
@@ -204,32 +214,56 @@ chainlog_free(struct chainlog *c)
 	if (c == NULL)
 		return;
 	close(c->fd);
+	buf_free(c->batch);
 	free(c);
 }
 
-static int
-write_line(struct chainlog *c, struct span line)
+int
+chainlog_flush(struct chainlog *c)
 {
+	struct span all = buf_span(c->batch);
 	ssize_t w;
 
-	do
-		w = write(c->fd, line.p, line.n);
-	while (w < 0 && errno == EINTR);
-	c->unsynced = true;
-	if (w < 0 || (size_t)w != line.n) {
-		c->failed = true;
+	if (c->failed)
 		return ERR_IO;
-	}
-	c->head.seq++;
-	hash_of(span_of(line.p, line.n - 1), c->head.hash);
-	return 0;
+	if (all.n == 0)
+		return 0;
+	do
+		w = write(c->fd, all.p, all.n);
+	while (w < 0 && errno == EINTR);
+	buf_reset(c->batch);
+	if (w >= 0 && (size_t)w == all.n)
+		return 0;
+	c->failed = true;
+	return ERR_IO;
 }
 
-int
-chainlog_append(struct chainlog *c, struct span fields)
+static int
+put_line(struct buf *b, const struct chainlog_head *head, struct span fields)
 {
 	char prev[HASH_TEXT + 1];
-	struct buf *b = NULL;
+	int r;
+
+	sodium_bin2base64(
+	    prev, sizeof(prev), head->hash, CHAINLOG_HASH, BASE64);
+	(void)((r = buf_put_str(b, "{\"seq\":")) != 0 ||
+	       (r = buf_put_dec(b, head->seq + 1)) != 0 ||
+	       (r = buf_put_str(b, ",\"prev\":\"")) != 0 ||
+	       (r = buf_put_str(b, prev)) != 0 ||
+	       (r = buf_put_str(b, "\",")) != 0 ||
+	       (r = buf_put_span(b, fields)) != 0 ||
+	       (r = buf_put_str(b, "}\n")) != 0);
+	return r;
+}
+
+/* What a line has beside its fields, at most: 16 digits count further than
+ * any disk. */
+#define LINE_EXTRA (sizeof("{\"seq\":,\"prev\":\"\",}\n") - 1 + 16 + HASH_TEXT)
+
+int
+chainlog_put(struct chainlog *c, struct span fields)
+{
+	size_t before;
 	int r;
 
 	if (c->failed)
@@ -237,26 +271,38 @@ chainlog_append(struct chainlog *c, struct span fields)
 	if (fields.n == 0 || memchr(fields.p, '\n', fields.n) != NULL ||
 	    memchr(fields.p, 0, fields.n) != NULL)
 		return ERR_FORMAT;
-	if ((b = buf_new(CHAINLOG_LINE_MAX)) == NULL)
-		return ERR_NOMEM;
-	sodium_bin2base64(
-	    prev, sizeof(prev), c->head.hash, CHAINLOG_HASH, BASE64);
-	if ((r = buf_printf(b, "{\"seq\":%" PRIu64 ",\"prev\":\"%s\",",
-		 c->head.seq + 1, prev)) == 0 &&
-	    (r = buf_put_span(b, fields)) == 0 &&
-	    (r = buf_put_str(b, "}\n")) == 0)
-		r = write_line(c, buf_span(b));
-	buf_free(b);
-	return r;
+	if (fields.n > CHAINLOG_LINE_MAX - LINE_EXTRA)
+		return ERR_TOO_BIG;
+	if (buf_room(c->batch) < fields.n + LINE_EXTRA &&
+	    (r = chainlog_flush(c)) != 0)
+		return r;
+	before = buf_len(c->batch);
+	if ((r = put_line(c->batch, &c->head, fields)) != 0) {
+		c->failed = true; /* half a line is in the batch */
+		return r;
+	}
+	struct span line = span_from(buf_span(c->batch), before);
+	c->head.seq++;
+	hash_of(span_of(line.p, line.n - 1), c->head.hash);
+	c->unsynced = true;
+	return 0;
+}
+
+int
+chainlog_append(struct chainlog *c, struct span fields)
+{
+	int r = chainlog_put(c, fields);
+
+	return r != 0 ? r : chainlog_flush(c);
 }
 
 int
 chainlog_sync(struct chainlog *c)
 {
-	if (c->failed)
-		return ERR_IO;
-	if (!c->unsynced)
-		return 0;
+	int r = chainlog_flush(c);
+
+	if (r != 0 || !c->unsynced)
+		return r;
 	if (fdatasync(c->fd) != 0) {
 		c->failed = true;
 		return ERR_IO;
@@ -416,6 +462,18 @@ is_utf8(struct span s)
 	return true;
 }
 
+/* How many bytes from the front need no escape. */
+static size_t
+plain_run(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7f && s.p[n] != '"' &&
+	       s.p[n] != '\\')
+		n++;
+	return n;
+}
+
 /* Everything but plain ASCII as escapes: no control and no bidi mark gets
  * into a log or a terminal. */
 static int
@@ -440,6 +498,16 @@ chainlog_put_string(struct buf *b, struct span s, size_t max)
 	int r = buf_put_u8(b, '"');
 
 	while (r == 0 && s.n > 0) {
+		size_t plain = plain_run(s);
+		if (plain > 0) {
+			plain = plain < max - used ? plain : max - used;
+			r = buf_put(b, s.p, plain);
+			used += plain;
+			s = span_from(s, plain);
+			if (used == max)
+				break;
+			continue;
+		}
 		uint32_t v = s.p[0];
 		size_t n = text ? utf8_at(s, &v) : 1;
 		if (used + n > max)

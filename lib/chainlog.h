@@ -35,14 +35,20 @@ MUST_USE int chainlog_open(
     int fd, const char *name, struct chainlog **out);
 void chainlog_free(struct chainlog *c);
 
-/* Append one line made of fields: a JSON object's inside, as
- * "\"event\":\"x\",\"n\":1", one line, no outer braces. One write(); when it
- * returns 0 the line survives kill -9. A failed write is final: every later
- * append fails with ERR_IO too. ERR_FORMAT, ERR_TOO_BIG: the fields break
- * the rules above; nothing was written. */
+/* Add one line made of fields: a JSON object's inside, as
+ * "\"event\":\"x\",\"n\":1", one line, no outer braces. It is not in the file
+ * before chainlog_flush(). ERR_FORMAT, ERR_TOO_BIG: the fields break the
+ * rules above; nothing was added. ERR_IO: it had to flush, and could not. */
+MUST_USE int chainlog_put(struct chainlog *c, struct span fields);
+/* Write all that was put, in one write(); when it returns 0 the lines
+ * survive kill -9. A failed write is final: every later call fails with
+ * ERR_IO too. */
+MUST_USE int chainlog_flush(struct chainlog *c);
+/* Put, then flush. */
 MUST_USE int chainlog_append(struct chainlog *c, struct span fields);
-/* fdatasync. Failure is final as well. */
+/* Flush, then fdatasync. Failure is final as well. */
 MUST_USE int chainlog_sync(struct chainlog *c);
+/* A line was put or written since the last sync. */
 bool chainlog_unsynced(const struct chainlog *c);
 bool chainlog_failed(const struct chainlog *c);
 struct chainlog_head chainlog_head(const struct chainlog *c);

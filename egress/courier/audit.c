@@ -17,7 +17,9 @@
 struct audit {
 	struct ev_loop *loop;
 	struct ev_timer sync;
+	struct ev_timer turn; /* only ever fed: runs when a turn ends */
 	struct chainlog *chain;
+	struct buf *line;
 	struct audit_handlers h;
 	bool failed;
 };
@@ -50,6 +52,27 @@ sync_now(struct audit *a)
 		a->h.on_head(a->h.ctx, &head);
 }
 
+int
+audit_flush(struct audit *a)
+{
+	int r;
+
+	if (a->failed)
+		return ERR_IO;
+	if ((r = chainlog_flush(a->chain)) != 0)
+		fail(a, r);
+	return r;
+}
+
+static void
+on_turn(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	(void)loop;
+	(void)events;
+	if (audit_flush(w->data) != 0)
+		return; /* on_fail knows */
+}
+
 static void
 on_sync(struct ev_loop *loop, struct ev_timer *w, int events)
 {
@@ -65,6 +88,10 @@ audit_open(struct ev_loop *loop, int fd, const char *session,
 	struct audit *a = calloc(1, sizeof(*a));
 	int r = a == NULL ? ERR_NOMEM : chainlog_open(fd, session, &a->chain);
 
+	if (r == 0 && (a->line = buf_new(CHAINLOG_LINE_MAX)) == NULL) {
+		chainlog_free(a->chain);
+		r = ERR_NOMEM;
+	}
 	if (r != 0) {
 		free(a);
 		return r;
@@ -73,6 +100,11 @@ audit_open(struct ev_loop *loop, int fd, const char *session,
 	a->h = *h;
 	ev_timer_init(&a->sync, on_sync, SYNC_S, 0.);
 	a->sync.data = a;
+	ev_timer_init(&a->turn, on_turn, 0., 0.);
+	/* Before streams and links write (EV_MINPRI), so that what the gate
+	 * is told of is in the file too. */
+	ev_set_priority(&a->turn, EV_MINPRI + 1);
+	a->turn.data = a;
 	*out = a;
 	return 0;
 }
@@ -83,8 +115,10 @@ audit_close(struct audit *a)
 	if (a == NULL)
 		return;
 	ev_timer_stop(a->loop, &a->sync);
+	ev_clear_pending(a->loop, &a->turn);
 	sync_now(a);
 	chainlog_free(a->chain);
+	buf_free(a->line);
 	free(a);
 }
 
@@ -95,15 +129,34 @@ audit_failed(const struct audit *a)
 }
 
 static int
+put_key(struct buf *b, const char *key)
+{
+	int r;
+
+	(void)((r = buf_put_str(b, ",\"")) != 0 ||
+	       (r = buf_put_str(b, key)) != 0 ||
+	       (r = buf_put_str(b, "\":")) != 0);
+	return r;
+}
+
+static int
 put_text(struct buf *b, const char *key, struct span v)
 {
 	int r;
 
 	if (v.n == 0)
 		return 0;
-	if ((r = buf_printf(b, ",\"%s\":", key)) != 0)
+	if ((r = put_key(b, key)) != 0)
 		return r;
 	return chainlog_put_string(b, v, TEXT_MAX);
+}
+
+static int
+put_number(struct buf *b, const char *key, uint64_t v)
+{
+	int r = put_key(b, key);
+
+	return r != 0 ? r : buf_put_dec(b, v);
 }
 
 static int
@@ -150,16 +203,18 @@ put_who(struct buf *b, const struct audit_line *l)
 {
 	int r;
 
-	if ((r = buf_printf(b, "\"event\":\"%s\",\"time\":%llu,\"stream\":%u",
-		 l->event, (unsigned long long)clock_wall_ms(), l->stream)) !=
-		0 ||
+	if ((r = buf_put_str(b, "\"event\":\"")) != 0 ||
+	    (r = buf_put_str(b, l->event)) != 0 ||
+	    (r = buf_put_u8(b, '"')) != 0 ||
+	    (r = put_number(b, "time", clock_wall_ms())) != 0 ||
+	    (r = put_number(b, "stream", l->stream)) != 0 ||
 	    (r = put_text(b, "family", l->family)) != 0 ||
 	    (r = put_text(b, "jti", l->jti)) != 0 ||
 	    (r = put_text(b, "way", way_name(l->way))) != 0 ||
 	    (r = put_text(b, "method", l->method)) != 0 ||
 	    (r = put_text(b, "host", l->host)) != 0)
 		return r;
-	if (l->port != 0 && (r = buf_printf(b, ",\"port\":%u", l->port)) != 0)
+	if (l->port != 0 && (r = put_number(b, "port", l->port)) != 0)
 		return r;
 	return put_target(b, l);
 }
@@ -172,12 +227,11 @@ put_what(struct buf *b, const struct audit_line *l)
 	if ((r = put_text(b, "grant", l->grant)) != 0)
 		return r;
 	if (l->rule >= 0 && l->grant.n != 0 &&
-	    (r = buf_printf(b, ",\"rule\":%d", l->rule)) != 0)
+	    (r = put_number(b, "rule", (uint64_t)l->rule)) != 0)
 		return r;
 	if ((r = put_text(b, "credential", l->credential)) != 0)
 		return r;
-	if (l->version != 0 &&
-	    (r = buf_printf(b, ",\"version\":%u", l->version)) != 0)
+	if (l->version != 0 && (r = put_number(b, "version", l->version)) != 0)
 		return r;
 	if (l->dropped && (r = buf_put_str(b, ",\"dropped\":\"cookie\"")) != 0)
 		return r;
@@ -196,12 +250,10 @@ put_end(struct buf *b, const struct audit_line *l)
 
 	if (!l->ended)
 		return 0;
-	if ((r = buf_printf(b,
-		 ",\"status\":%u,\"bytes_up\":%llu,\"bytes_down\":%llu"
-		 ",\"ms\":%llu",
-		 l->status, (unsigned long long)l->up,
-		 (unsigned long long)l->down, (unsigned long long)l->ms)) !=
-		0 ||
+	if ((r = put_number(b, "status", l->status)) != 0 ||
+	    (r = put_number(b, "bytes_up", l->up)) != 0 ||
+	    (r = put_number(b, "bytes_down", l->down)) != 0 ||
+	    (r = put_number(b, "ms", l->ms)) != 0 ||
 	    (r = put_text(b, "address", l->address)) != 0)
 		return r;
 	return put_text(b, "how", span_str(l->how));
@@ -210,21 +262,23 @@ put_end(struct buf *b, const struct audit_line *l)
 int
 audit_put(struct audit *a, const struct audit_line *l)
 {
-	struct buf *b;
+	struct buf *b = a->line;
 	int r;
 
 	if (a->failed)
 		return ERR_IO;
-	if ((b = buf_new(CHAINLOG_LINE_MAX)) == NULL)
-		return ERR_NOMEM; /* this request fails, the log does not */
-	if ((r = put_who(b, l)) == 0 && (r = put_what(b, l)) == 0 &&
-	    (r = put_end(b, l)) == 0 &&
-	    (r = chainlog_append(a->chain, buf_span(b))) != 0)
+	buf_reset(b);
+	if ((r = put_who(b, l)) != 0 || (r = put_what(b, l)) != 0 ||
+	    (r = put_end(b, l)) != 0)
+		return r; /* this request fails, the log does not */
+	if ((r = chainlog_put(a->chain, buf_span(b))) != 0) {
 		fail(a, r);
-	buf_free(b);
-	if (r == 0 && !ev_is_active(&a->sync)) {
+		return r;
+	}
+	ev_feed_event(a->loop, &a->turn, EV_TIMER);
+	if (!ev_is_active(&a->sync)) {
 		ev_timer_set(&a->sync, SYNC_S, 0.);
 		ev_timer_start(a->loop, &a->sync);
 	}
-	return r;
+	return 0;
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The session's audit chain. A request's line is written before its first
- * byte goes out (a write() that survives kill -9) and synced within 50 ms.
+ * The session's audit chain. Lines are put together in a turn of the loop
+ * and written at its end in one write(), which survives kill -9, and synced
+ * within 50 ms. Before a request's first byte goes out its line must be in
+ * the file: every upstream connection calls audit_flush() before it sends
+ * (upstream.c), and sends nothing when that fails.
  * Any failure is final: on_fail is called once, and every later line is
  * refused, so nothing is forwarded any more.
  */
@@ -53,6 +56,8 @@ struct audit_line {
 };
 
 MUST_USE int audit_put(struct audit *a, const struct audit_line *l);
+/* Write what was put. on_fail may be called from here. */
+MUST_USE int audit_flush(struct audit *a);
 bool audit_failed(const struct audit *a);
 
 #endif

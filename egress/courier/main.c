@@ -78,6 +78,12 @@ on_failing(struct ev_loop *loop, struct ev_timer *w, int events)
 	pool_drop(a->c.pool);
 }
 
+static int
+before_send(void *ctx)
+{
+	return audit_flush(ctx);
+}
+
 /* ---- the second's round ---- */
 
 static void
@@ -541,6 +547,8 @@ open_parts(struct app *a)
 		log_fatal("start", "no loop, TLS or memory");
 	if (audit_open(c->loop, AUDIT_FD, a->session, &h, &c->audit) != 0)
 		log_fatal("start", "the audit file is not a whole chain");
+	/* No byte goes to an upstream before the lines that say why. */
+	pool_before_send(c->pool, before_send, c->audit);
 	ev_timer_start(c->loop, &a->tick);
 }
 

@@ -40,6 +40,8 @@ struct anchors {
 struct pool {
 	struct ev_loop *loop;
 	struct link *dialer;
+	int (*check)(void *ctx); /* before each send */
+	void *check_ctx;
 	SSL_CTX *system;
 	struct anchors *anchors;
 	struct upstream *first;
@@ -226,6 +228,13 @@ pool_new(struct ev_loop *loop, struct pool **out)
 }
 
 void
+pool_before_send(struct pool *p, int (*check)(void *ctx), void *ctx)
+{
+	p->check = check;
+	p->check_ctx = ctx;
+}
+
+void
 pool_free(struct pool *p)
 {
 	if (p == NULL)
@@ -388,6 +397,7 @@ connected(struct upstream *u, int fd)
 
 	if (r != 0)
 		return r;
+	stream_before_send(u->stream, u->pool->check, u->pool->check_ctx);
 	if (u->key.tunnel) {
 		on_open(u);
 		return 0;

@@ -48,6 +48,8 @@ typedef void upstream_handler(void *ctx, struct upstream *u,
 
 /* Before the jail. */
 MUST_USE int pool_new(struct ev_loop *loop, struct pool **out);
+/* For every connection's stream_before_send(). */
+void pool_before_send(struct pool *p, int (*check)(void *ctx), void *ctx);
 void pool_free(struct pool *p);
 /* The dialer's link, or NULL: dials under way fail. */
 void pool_use(struct pool *p, struct link *dialer);

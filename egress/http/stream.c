@@ -24,6 +24,8 @@ struct stream {
 	struct buf *in, *out;
 	stream_handler *handler;
 	void *ctx;
+	int (*check)(void *ctx); /* before sending; may be NULL */
+	void *check_ctx;
 	size_t thrown_away;
 	bool open;	/* plain, or handshake done */
 	bool net_eof;	/* the socket gave 0 */
@@ -87,6 +89,13 @@ net_error(void)
 
 /* ---------------------------------------------------------------- out */
 
+static bool
+may_send(const struct stream *s)
+{
+	return s->check == NULL || buf_len(s->out) == 0 ||
+	       s->check(s->check_ctx) == 0;
+}
+
 static int
 send_out(struct stream *s)
 {
@@ -132,9 +141,11 @@ wait_for_end(struct stream *s)
 static void
 push(struct stream *s)
 {
-	int r = send_out(s);
+	int r;
 
-	if (r != 0) {
+	if (!may_send(s))
+		return;
+	if ((r = send_out(s)) != 0) {
 		broken(s, r);
 		return;
 	}
@@ -245,6 +256,13 @@ stream_write_buf(struct stream *s, struct buf *b)
 	return r;
 }
 
+void
+stream_before_send(struct stream *s, int (*check)(void *ctx), void *ctx)
+{
+	s->check = check;
+	s->check_ctx = ctx;
+}
+
 size_t
 stream_queued(const struct stream *s)
 {
@@ -322,7 +340,8 @@ static void
 tls_failed(struct stream *s)
 {
 	(void)drain_tls(s); /* the alert, if it can go out */
-	(void)send_out(s);
+	if (may_send(s))
+		(void)send_out(s);
 	broken(s, ERR_CRYPTO);
 }
 

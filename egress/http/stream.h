@@ -79,6 +79,9 @@ MUST_USE int stream_write(struct stream *s, struct span bytes);
 /* All of b, which is emptied (wiped). */
 MUST_USE int stream_write_buf(struct stream *s, struct buf *b);
 size_t stream_queued(const struct stream *s);
+/* Called right before bytes of s are handed to the kernel, each time. An
+ * err: none of them go out; whoever said so ends s soon, not from within. */
+void stream_before_send(struct stream *s, int (*check)(void *ctx), void *ctx);
 
 /* Send what is queued, then say that no more comes (half-close). Reading
  * goes on. */
