@@ -25,6 +25,7 @@ struct chainlog {
 	int fd;
 	struct chainlog_head head; /* of the last line put */
 	struct buf *batch;	   /* put, not written */
+	uint64_t bytes;		   /* put */
 	bool unsynced, failed;
 };
 
@@ -155,7 +156,7 @@ head_of(
 }
 
 static int
-find_head(int fd, off_t size, const char *name, struct chainlog_head *head)
+find_head(int fd, off_t *size, const char *name, struct chainlog_head *head)
 {
 	uint8_t *p = malloc(TAIL_MAX);
 	size_t n;
@@ -163,11 +164,11 @@ find_head(int fd, off_t size, const char *name, struct chainlog_head *head)
 
 	if (p == NULL)
 		return ERR_NOMEM;
-	if ((r = read_tail(fd, size, p, &n)) != 0 ||
-	    (r = cut_torn(fd, &size, p, &n)) != 0)
+	if ((r = read_tail(fd, *size, p, &n)) != 0 ||
+	    (r = cut_torn(fd, size, p, &n)) != 0)
 		goto out;
 	if (n > 0) {
-		r = head_of(span_of(p, n), (off_t)n == size, name, head);
+		r = head_of(span_of(p, n), (off_t)n == *size, name, head);
 	} else {
 		head->seq = 0;
 		first_prev(name, head->hash);
@@ -196,7 +197,7 @@ chainlog_open(int fd, const char *name, struct chainlog **out)
 			    (c->batch = buf_new(BATCH_MAX)) == NULL
 			? ERR_NOMEM
 			: 0;
-	if (r != 0 || (r = find_head(fd, st.st_size, name, &c->head)) != 0) {
+	if (r != 0 || (r = find_head(fd, &st.st_size, name, &c->head)) != 0) {
 		if (c != NULL)
 			buf_free(c->batch);
 		free(c);
@@ -204,6 +205,7 @@ chainlog_open(int fd, const char *name, struct chainlog **out)
 		return r;
 	}
 	c->fd = fd;
+	c->bytes = (uint64_t)st.st_size;
 	*out = c;
 	return 0;
 }
@@ -283,6 +285,7 @@ chainlog_put(struct chainlog *c, struct span fields)
 	}
 	struct span line = span_from(buf_span(c->batch), before);
 	c->head.seq++;
+	c->bytes += line.n;
 	hash_of(span_of(line.p, line.n - 1), c->head.hash);
 	c->unsynced = true;
 	return 0;
@@ -327,6 +330,12 @@ struct chainlog_head
 chainlog_head(const struct chainlog *c)
 {
 	return c->head;
+}
+
+uint64_t
+chainlog_bytes(const struct chainlog *c)
+{
+	return c->bytes;
 }
 
 /* Why this line does not follow head, or NULL. */

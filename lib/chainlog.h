@@ -52,6 +52,7 @@ MUST_USE int chainlog_sync(struct chainlog *c);
 bool chainlog_unsynced(const struct chainlog *c);
 bool chainlog_failed(const struct chainlog *c);
 struct chainlog_head chainlog_head(const struct chainlog *c);
+uint64_t chainlog_bytes(const struct chainlog *c); /* of the file */
 
 /* Check a whole file. each: called per good line with its text (may be
  * NULL). On ERR_CRYPTO or ERR_FORMAT: *line is the first bad line's number

@@ -122,7 +122,10 @@
 	    "Try again.")                                                     \
 	X(DNS_SILENT, "dns-silent", 504, "dns_timeout",                        \
 	    "The host's resolver gave no answer about the name.",              \
-	    "Try again later; on the host: check its DNS.")
+	    "Try again later; on the host: check its DNS.")                    \
+	X(AUDIT_FULL, "audit-full", 503, "proxy_internal_error",               \
+	    "The session's audit log is full, so nothing is forwarded.",       \
+	    "On the host: a new session, or more audit_bytes.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

@@ -7,6 +7,7 @@
 #include "lib/safefile.h"
 
 #include <cyaml/cyaml.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #define FILE_MAX (64 * 1024)
@@ -15,9 +16,16 @@
 struct restart {
 	unsigned crashes, seconds;
 };
+/* NULL: left out. */
+struct limits {
+#define X(name, ...) uint64_t *name;
+	BOUNDS(X)
+#undef X
+};
 struct document {
 	char *admin_group;
 	struct restart *restart;
+	struct limits *limits;
 };
 
 static const cyaml_schema_field_t restart_fields[] = {
@@ -25,12 +33,21 @@ static const cyaml_schema_field_t restart_fields[] = {
     CYAML_FIELD_UINT("seconds", CYAML_FLAG_DEFAULT, struct restart, seconds),
     CYAML_FIELD_END};
 
+#define MAY_BE_LEFT_OUT CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL
+static const cyaml_schema_field_t limits_fields[] = {
+#define X(name, ...) \
+	CYAML_FIELD_UINT_PTR(#name, MAY_BE_LEFT_OUT, struct limits, name),
+    BOUNDS(X)
+#undef X
+	CYAML_FIELD_END};
+
 static const cyaml_schema_field_t document_fields[] = {
-    CYAML_FIELD_STRING_PTR("admin_group",
-	CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct document, admin_group,
-	1, CONFIG_GROUP_MAX - 1),
-    CYAML_FIELD_MAPPING_PTR("restart", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
-	struct document, restart, restart_fields),
+    CYAML_FIELD_STRING_PTR("admin_group", MAY_BE_LEFT_OUT, struct document,
+	admin_group, 1, CONFIG_GROUP_MAX - 1),
+    CYAML_FIELD_MAPPING_PTR(
+	"restart", MAY_BE_LEFT_OUT, struct document, restart, restart_fields),
+    CYAML_FIELD_MAPPING_PTR(
+	"limits", MAY_BE_LEFT_OUT, struct document, limits, limits_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t document_schema = {
@@ -46,7 +63,8 @@ struct complaint {
 struct config
 config_default(void)
 {
-	return (struct config){.crashes = 5, .seconds = 60};
+	return (struct config){
+	    .crashes = 5, .seconds = 60, .limits = bounds_default()};
 }
 
 /* The library reports what is wrong, then where, innermost first. The first
@@ -121,32 +139,81 @@ only_comments(struct span text)
 	return true;
 }
 
+static bool
+in_word(uint8_t c)
+{
+	return c == '_' || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* Where key stands with a colon behind it; text.n: nowhere. A comment may
+ * mislead this: it only serves to say a line. */
+static size_t
+find_key(struct span text, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (size_t at = 0; n > 0 && at + n < text.n; at++) {
+		if ((at == 0 || !in_word(text.p[at - 1])) &&
+		    text.p[at + n] == ':' && memcmp(text.p + at, key, n) == 0)
+			return at;
+	}
+	return text.n;
+}
+
 /* The library names the place where the mapping began: say where the key
  * is. */
 static void
 place_key(struct complaint *c, struct span text)
 {
-	size_t n = strlen(c->key), at = 0;
+	size_t at = find_key(text, c->key);
 
-	while (n > 0 && at + n < text.n) {
-		size_t from = at;
-		while (from < text.n && text.p[from] == ' ')
-			from++;
-		if (from + n < text.n && text.p[from + n] == ':' &&
-		    memcmp(text.p + from, c->key, n) == 0) {
-			(void)snprintf(c->why, c->size,
-			    "unknown key %s (line: %u)", c->key,
-			    line_of(text, from));
-			return;
-		}
-		while (at < text.n && text.p[at] != '\n')
-			at++;
-		at++;
+	if (at < text.n)
+		(void)snprintf(c->why, c->size, "unknown key %s (line: %u)",
+		    c->key, line_of(text, at));
+}
+
+struct range {
+	const char *name;
+	uint64_t usual, least, most;
+};
+
+static int
+take_limit(const uint64_t *from, const struct range *in, struct span text,
+    uint64_t *to, char *why, size_t size)
+{
+	if (from == NULL)
+		return 0;
+	if (*from < in->least || *from > in->most) {
+		snprintf(why, size,
+		    "limits: %s is %" PRIu64 " (line: %u); next: say %" PRIu64
+		    " to %" PRIu64 ", or leave it out for %" PRIu64,
+		    in->name, *from, line_of(text, find_key(text, in->name)),
+		    in->least, in->most, in->usual);
+		return ERR_FORMAT;
 	}
+	*to = *from;
+	return 0;
 }
 
 static int
-take(const struct document *d, struct config *out, char *why, size_t size)
+take_limits(const struct limits *l, struct span text, struct bounds *out,
+    char *why, size_t size)
+{
+	int r = 0;
+
+#define X(name, usual, least, most, ...)                                    \
+	if (r == 0)                                                         \
+		r = take_limit(l->name,                                     \
+		    &(struct range){#name, (usual), (least), (most)}, text, \
+		    &out->name, why, size);
+	BOUNDS(X)
+#undef X
+	return r;
+}
+
+static int
+take(const struct document *d, struct span text, struct config *out, char *why,
+    size_t size)
 {
 	struct config c = config_default();
 
@@ -164,6 +231,9 @@ take(const struct document *d, struct config *out, char *why, size_t size)
 		    CONFIG_CRASHES_MAX, SECONDS_MAX);
 		return ERR_FORMAT;
 	}
+	if (d->limits != NULL &&
+	    take_limits(d->limits, text, &c.limits, why, size) != 0)
+		return ERR_FORMAT;
 	*out = c;
 	return 0;
 }
@@ -194,7 +264,7 @@ config_parse(struct span text, struct config *out, char *why, size_t size)
 		place_key(&c, text);
 		return ERR_FORMAT;
 	}
-	r = d == NULL ? 0 : take(d, out, why, size);
+	r = d == NULL ? 0 : take(d, text, out, why, size);
 	(void)cyaml_free(&how, &document_schema, d, 0); /* cannot fail */
 	return r;
 }

@@ -6,11 +6,14 @@
  *	restart:
  *	  crashes: 5            # of a session's processes, more than that ...
  *	  seconds: 60           # ... within this time, end the session
+ *	limits:                 # of one guest: messages/bounds.h
+ *	  connections: 256
  */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H
 
 #include "lib/buf.h"
+#include "messages/bounds.h"
 
 #define CONFIG_GROUP_MAX 64
 #define CONFIG_CRASHES_MAX 100
@@ -18,6 +21,7 @@
 struct config {
 	char admin_group[CONFIG_GROUP_MAX]; /* "": none */
 	unsigned crashes, seconds;
+	struct bounds limits;
 };
 
 /* What holds without a file. */

@@ -192,6 +192,10 @@ daemon_reload(struct daemon *d)
 		return;
 	}
 	d->config = c;
+	for (struct session *s = d->sessions; s != NULL; s = s->next) {
+		process_bound(&s->gate);
+		process_bound(&s->courier);
+	}
 	log_event(LOG_INFO, "configuration_read",
 	    LOG_STR("file", d->home.config_file));
 }

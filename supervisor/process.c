@@ -24,6 +24,13 @@
 #define FLUSH_MS 1000 /* a child that reads nothing for so long is ill */
 #define QUEUE_MAX (8 * 1024 * 1024)
 
+void
+process_bound(struct process *p)
+{
+	if (p->session != NULL && p->state == PROCESS_READY)
+		process_send(p, &msg_bounds, &p->daemon->config.limits, -1);
+}
+
 static int
 on_ready(void *ctx, struct link *l, const void *m, int fd)
 {
@@ -39,6 +46,7 @@ on_ready(void *ctx, struct link *l, const void *m, int fd)
 	    LOG_INT("pid", p->pid),
 	    LOG_STR("session", p->session == NULL ? "" : p->session->id));
 	process_report(p);
+	process_bound(p);
 	wire_process(p);
 	daemon_child_ready(p->daemon);
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* What for: lines of the session's audit chain. Trusts: nothing that a
  * guest or upstream wrote; it is escaped and cut. At a bound: the line is
- * cut; at a failure: all traffic ends. */
+ * cut, refusals are counted, requests refused; at a failure: all traffic
+ * ends. */
 #include "egress/courier/audit.h"
 
 #include "egress/courier/clock.h"
@@ -13,6 +14,7 @@
 
 #define SYNC_S 0.025
 #define TEXT_MAX 512
+#define FOLD_S 60.0 /* a minute of audit_refusals */
 
 struct audit {
 	struct ev_loop *loop;
@@ -21,7 +23,13 @@ struct audit {
 	struct chainlog *chain;
 	struct buf *line;
 	struct audit_handlers h;
-	bool failed;
+	bool failed, full;
+	uint64_t bytes_max, refusals_max; /* the latter in FOLD_S */
+	/* Of the minute under way, which ends with fold: written, and those
+	 * that were not. */
+	struct ev_timer fold;
+	uint64_t refusals, counted[REASON_COUNT];
+	bool folded;
 };
 
 static void
@@ -31,6 +39,7 @@ fail(struct audit *a, int err)
 		return;
 	a->failed = true;
 	ev_timer_stop(a->loop, &a->sync);
+	ev_timer_stop(a->loop, &a->fold);
 	log_event(LOG_ERROR, "audit_failed", LOG_ERR(err));
 	if (a->h.on_fail != NULL)
 		a->h.on_fail(a->h.ctx);
@@ -81,10 +90,119 @@ on_sync(struct ev_loop *loop, struct ev_timer *w, int events)
 	sync_now(w->data);
 }
 
+static int
+append(struct audit *a, struct span line)
+{
+	int r = chainlog_put(a->chain, line);
+
+	if (r != 0) {
+		fail(a, r);
+		return r;
+	}
+	ev_feed_event(a->loop, &a->turn, EV_TIMER);
+	if (!ev_is_active(&a->sync)) {
+		ev_timer_set(&a->sync, SYNC_S, 0.);
+		ev_timer_start(a->loop, &a->sync);
+	}
+	return 0;
+}
+
+/* ---- refusals that were only counted ---- */
+
+static int
+put_counts(const struct audit *a, struct buf *b)
+{
+	const char *comma = "";
+	int r =
+	    buf_printf(b, "\"event\":\"refusals\",\"time\":%llu,\"counted\":{",
+		(unsigned long long)clock_wall_ms());
+
+	for (unsigned i = 0; r == 0 && i < REASON_COUNT; i++) {
+		if (a->counted[i] == 0)
+			continue;
+		r = buf_printf(b, "%s\"%s\":%llu", comma, reason_row(i)->word,
+		    (unsigned long long)a->counted[i]);
+		comma = ",";
+	}
+	return r != 0 ? r : buf_put_str(b, "}");
+}
+
+static void
+write_counts(struct audit *a)
+{
+	struct buf *b = a->line;
+
+	if (!a->folded || a->failed || a->full)
+		return;
+	buf_reset(b);
+	if (put_counts(a, b) == 0 && append(a, buf_span(b)) == 0) {
+		memset(a->counted, 0, sizeof(a->counted));
+		a->folded = false;
+	}
+}
+
+static void
+on_fold(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct audit *a = w->data;
+
+	(void)loop;
+	(void)events;
+	a->refusals = 0;
+	write_counts(a);
+}
+
+/* Is this refusal to be told by its number only? */
+static bool
+fold(struct audit *a, enum reason why)
+{
+	if (!ev_is_active(&a->fold)) {
+		ev_timer_set(&a->fold, FOLD_S, 0.);
+		ev_timer_start(a->loop, &a->fold);
+	}
+	if (!a->full && a->refusals < a->refusals_max) {
+		a->refusals++;
+		return false;
+	}
+	a->counted[why < REASON_COUNT ? why : REASON_INTERNAL]++;
+	a->folded = true;
+	return true;
+}
+
+/* ---- the end of the file ---- */
+
+static void
+look_at_length(struct audit *a)
+{
+	char line[64];
+
+	if (a->full || a->failed || chainlog_bytes(a->chain) < a->bytes_max)
+		return;
+	write_counts(a);
+	a->full = true;
+	log_event(LOG_ERROR, "audit_full",
+	    LOG_INT("bytes", (int64_t)a->bytes_max),
+	    LOG_STR("next", "a new session, or more audit_bytes in "
+			    "hatcheckd.yaml"));
+	(void)snprintf(line, sizeof(line), "\"event\":\"full\",\"time\":%llu",
+	    (unsigned long long)clock_wall_ms()); /* fits */
+	(void)append(a, span_str(line));	  /* a failure ends all, too */
+}
+
+void
+audit_bound(struct audit *a, const struct bounds *b)
+{
+	a->bytes_max = b->audit_bytes;
+	a->refusals_max = b->audit_refusals;
+	/* A file that was full before us has its last line. */
+	a->full = chainlog_bytes(a->chain) >= a->bytes_max;
+}
+
 int
 audit_open(struct ev_loop *loop, int fd, const char *session,
     const struct audit_handlers *h, struct audit **out)
 {
+	struct bounds usual = bounds_default();
 	struct audit *a = calloc(1, sizeof(*a));
 	int r = a == NULL ? ERR_NOMEM : chainlog_open(fd, session, &a->chain);
 
@@ -105,6 +223,9 @@ audit_open(struct ev_loop *loop, int fd, const char *session,
 	 * is told of is in the file too. */
 	ev_set_priority(&a->turn, EV_MINPRI + 1);
 	a->turn.data = a;
+	ev_timer_init(&a->fold, on_fold, FOLD_S, 0.);
+	a->fold.data = a;
+	audit_bound(a, &usual);
 	*out = a;
 	return 0;
 }
@@ -114,6 +235,8 @@ audit_close(struct audit *a)
 {
 	if (a == NULL)
 		return;
+	ev_timer_stop(a->loop, &a->fold);
+	write_counts(a);
 	ev_timer_stop(a->loop, &a->sync);
 	ev_clear_pending(a->loop, &a->turn);
 	sync_now(a);
@@ -126,6 +249,14 @@ bool
 audit_failed(const struct audit *a)
 {
 	return a->failed;
+}
+
+enum reason
+audit_closed(const struct audit *a)
+{
+	return a->failed ? REASON_AUDIT_FAILED
+	       : a->full ? REASON_AUDIT_FULL
+			 : REASON_NONE;
 }
 
 static int
@@ -259,26 +390,32 @@ put_end(struct buf *b, const struct audit_line *l)
 	return put_text(b, "how", span_str(l->how));
 }
 
+static int
+put_line(struct buf *b, const struct audit_line *l)
+{
+	int r;
+
+	if ((r = put_who(b, l)) != 0 || (r = put_what(b, l)) != 0)
+		return r;
+	return put_end(b, l);
+}
+
 int
 audit_put(struct audit *a, const struct audit_line *l)
 {
+	bool refusal = strcmp(l->event, "refused") == 0;
 	struct buf *b = a->line;
 	int r;
 
 	if (a->failed)
 		return ERR_IO;
+	look_at_length(a);
+	if (refusal && fold(a, l->reason))
+		return 0;
+	if (a->full && l->allow)
+		return ERR_TOO_BIG;
 	buf_reset(b);
-	if ((r = put_who(b, l)) != 0 || (r = put_what(b, l)) != 0 ||
-	    (r = put_end(b, l)) != 0)
+	if ((r = put_line(b, l)) != 0)
 		return r; /* this request fails, the log does not */
-	if ((r = chainlog_put(a->chain, buf_span(b))) != 0) {
-		fail(a, r);
-		return r;
-	}
-	ev_feed_event(a->loop, &a->turn, EV_TIMER);
-	if (!ev_is_active(&a->sync)) {
-		ev_timer_set(&a->sync, SYNC_S, 0.);
-		ev_timer_start(a->loop, &a->sync);
-	}
-	return 0;
+	return append(a, buf_span(b));
 }

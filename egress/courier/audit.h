@@ -7,11 +7,21 @@
  * (upstream.c), and sends nothing when that fails.
  * Any failure is final: on_fail is called once, and every later line is
  * refused, so nothing is forwarded any more.
+ *
+ * A guest cannot fill the disk with it. Of refusals only so many lines are
+ * written in a minute, the rest is counted and told in one line:
+ *
+ *	"event":"refusals","counted":{"host-not-granted":123456}
+ *
+ * When the file is as long as it may be, a last line says so, "event":"full".
+ * From then on there are no requests, and refusals are not told; what was
+ * under way still gets its end.
  */
 #ifndef COURIER_AUDIT_H
 #define COURIER_AUDIT_H
 
 #include "lib/chainlog.h"
+#include "messages/bounds.h"
 #include "messages/traffic.h"
 #include "scope/reason.h"
 
@@ -29,12 +39,14 @@ struct audit_handlers {
 /* Takes fd. ERR_CRYPTO: the file does not chain. */
 MUST_USE int audit_open(struct ev_loop *loop, int fd, const char *session,
     const struct audit_handlers *h, struct audit **out);
+/* audit_bytes and audit_refusals. */
+void audit_bound(struct audit *a, const struct bounds *b);
 /* Syncs what is left, then closes. */
 void audit_close(struct audit *a);
 
 /* What a line says about a request; empty spans are left out. */
 struct audit_line {
-	const char *event; /* request, refused, done, cut, note */
+	const char *event; /* request, refused, done, cut */
 	uint32_t stream;
 	struct span family, jti;
 	uint8_t way; /* enum traffic_way, 0: unknown */
@@ -55,9 +67,13 @@ struct audit_line {
 	struct span address;
 };
 
+/* 0 also for a refusal that was only counted. ERR_TOO_BIG: a request, and
+ * the log is full (audit_closed()), or the line too long. */
 MUST_USE int audit_put(struct audit *a, const struct audit_line *l);
 /* Write what was put. on_fail may be called from here. */
 MUST_USE int audit_flush(struct audit *a);
 bool audit_failed(const struct audit *a);
+/* Why no request may go out: AUDIT_FAILED, AUDIT_FULL, or NONE. */
+enum reason audit_closed(const struct audit *a);
 
 #endif

@@ -93,8 +93,8 @@ answer(struct courier *c, struct conn *n)
 			return 0;
 		d.reason = REASON_NO_CREDENTIAL;
 	}
-	if (audit_failed(c->audit))
-		d.reason = REASON_AUDIT_FAILED;
+	if (audit_closed(c->audit) != REASON_NONE)
+		d.reason = audit_closed(c->audit);
 	if (d.reason != REASON_NONE)
 		return refuse(c, n, &d);
 	n->way = (uint8_t)way;

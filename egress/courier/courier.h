@@ -13,12 +13,14 @@
 #include "egress/courier/rules.h"
 #include "egress/courier/upstream.h"
 #include "lib/link.h"
+#include "messages/bounds.h"
 
 struct exchange;
 struct conn;
 
 struct courier {
 	struct ev_loop *loop;
+	struct bounds bounds;
 	struct rules *rules;
 	struct leases *leases;
 	struct limits *limits;

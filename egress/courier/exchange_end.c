@@ -9,9 +9,6 @@
 
 #include <stdlib.h>
 
-#define FIRST_BYTE_S 120.0 /* for the answer's head */
-#define IDLE_S 300.0	   /* without a byte either way */
-
 void
 exchange_free(struct exchange *e)
 {
@@ -45,8 +42,11 @@ exchange_arm(struct exchange *e, double seconds)
 void
 exchange_progress(struct exchange *e)
 {
+	const struct bounds *b = &e->c->bounds;
+
 	if (e->state >= OPEN)
-		exchange_arm(e, e->answered ? IDLE_S : FIRST_BYTE_S);
+		exchange_arm(e, e->answered ? b->upstream_body_seconds
+					    : b->upstream_answer_seconds);
 }
 
 static struct span

@@ -114,7 +114,9 @@ launch(struct exchange *e, const struct decision *d)
 		return;
 	}
 	if (log_request(e) != 0) {
-		exchange_stop(e, REASON_AUDIT_FAILED);
+		why = audit_closed(e->c->audit);
+		exchange_stop(
+		    e, why != REASON_NONE ? why : REASON_AUDIT_FAILED);
 		return;
 	}
 	e->state = DIALING;
@@ -137,8 +139,8 @@ exchange_decide(struct exchange *e)
 		return;
 	}
 	keep_decision(e, &d);
-	if (d.reason == REASON_NONE && audit_failed(e->c->audit))
-		d.reason = REASON_AUDIT_FAILED;
+	if (d.reason == REASON_NONE)
+		d.reason = audit_closed(e->c->audit);
 	if (d.reason != REASON_NONE)
 		exchange_give_up(e, d.reason, "refused", d.detail, 0);
 	else

@@ -470,6 +470,21 @@ on_peer(void *ctx, struct link *l, const void *message, int fd)
 	return 0;
 }
 
+static int
+on_bounds(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	(void)fd;
+	if (!bounds_good(m))
+		return ERR_FORMAT;
+	a->c.bounds = *(const struct bounds *)m;
+	audit_bound(a->c.audit, m);
+	pool_bound(a->c.pool, m);
+	return 0;
+}
+
 /* The last lines reach the disk, and the minter hears of them. */
 static int
 on_stop(void *ctx, struct link *l, const void *message, int fd)
@@ -491,6 +506,7 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 }
 
 static const struct link_rule control_rules[] = {
+    {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
 };
@@ -537,6 +553,7 @@ open_parts(struct app *a)
 	struct courier *c = &a->c;
 
 	c->loop = ev_default_loop(EVBACKEND_EPOLL);
+	c->bounds = bounds_default();
 	ev_timer_init(&a->failing, on_failing, 0., 0.);
 	ev_timer_init(&a->tick, on_tick, TICK_S, TICK_S);
 	a->failing.data = a;

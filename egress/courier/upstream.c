@@ -46,6 +46,7 @@ struct pool {
 	struct anchors *anchors;
 	struct upstream *first;
 	size_t n_idle;
+	uint64_t idle_max, idle_seconds;
 	uint32_t next_rid;
 };
 
@@ -209,6 +210,7 @@ drop_anchors(struct pool *p)
 int
 pool_new(struct ev_loop *loop, struct pool **out)
 {
+	struct bounds usual = bounds_default();
 	struct pool *p = calloc(1, sizeof(*p));
 	int r = p == NULL ? ERR_NOMEM : tls_client_context(&p->system);
 
@@ -223,6 +225,7 @@ pool_new(struct ev_loop *loop, struct pool **out)
 		return r;
 	}
 	p->loop = loop;
+	pool_bound(p, &usual);
 	*out = p;
 	return 0;
 }
@@ -232,6 +235,13 @@ pool_before_send(struct pool *p, int (*check)(void *ctx), void *ctx)
 {
 	p->check = check;
 	p->check_ctx = ctx;
+}
+
+void
+pool_bound(struct pool *p, const struct bounds *b)
+{
+	p->idle_max = b->upstream_idle;
+	p->idle_seconds = b->upstream_idle_seconds;
 }
 
 void
@@ -464,7 +474,7 @@ void
 upstream_release(struct upstream *u)
 {
 	if (u->state != OPEN || u->key.tunnel || u->pool->dialer == NULL ||
-	    u->pool->n_idle >= UPSTREAM_IDLE_MAX || !stream_quiet(u->stream)) {
+	    u->pool->n_idle >= u->pool->idle_max || !stream_quiet(u->stream)) {
 		upstream_free(u);
 		return;
 	}
@@ -472,7 +482,7 @@ upstream_release(struct upstream *u)
 	u->handler = NULL;
 	u->state = IDLE;
 	u->pool->n_idle++;
-	arm(u, UPSTREAM_IDLE_S);
+	arm(u, u->pool->idle_seconds);
 }
 
 static void

@@ -15,13 +15,12 @@
 #include "egress/http/h1_parse.h"
 #include "egress/http/stream.h"
 #include "lib/link.h"
+#include "messages/bounds.h"
 #include "messages/dial.h"
 #include "scope/grant.h"
 #include "scope/reason.h"
 
 #define UPSTREAM_CONNECT_S 10.0 /* dial, then TLS: each */
-#define UPSTREAM_IDLE_S 30.0
-#define UPSTREAM_IDLE_MAX 64
 
 struct upstream_key {
 	char grant[GRANT_NAME_MAX];
@@ -51,6 +50,8 @@ MUST_USE int pool_new(struct ev_loop *loop, struct pool **out);
 /* For every connection's stream_before_send(). */
 void pool_before_send(struct pool *p, int (*check)(void *ctx), void *ctx);
 void pool_free(struct pool *p);
+/* upstream_idle and upstream_idle_seconds, for what is released from now on. */
+void pool_bound(struct pool *p, const struct bounds *b);
 /* The dialer's link, or NULL: dials under way fail. */
 void pool_use(struct pool *p, struct link *dialer);
 MUST_USE int pool_dialed(struct pool *p, const struct dial_done *m, int fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What for: a guest's connection and its states.
  * Trusts: the kernel for the peer's uid; nothing that the peer sends.
- * At a bound: LIMIT_CONNS refuses, deadlines end. */
+ * At a bound: messages/bounds.h refuses, deadlines end. */
 #include "egress/gate/conn.h"
 
 #include "egress/gate/attach.h"
@@ -62,7 +62,8 @@ conn_finish(struct conn *c)
 	exchange_drop(c);
 	forget_conn(c);
 	c->state = CONN_ENDING;
-	conn_deadline(c, LIMIT_EXCHANGE_S); /* for what is still queued */
+	conn_deadline(
+	    c, c->g->bounds.body_seconds); /* for what is still queued */
 	stream_finish(c->s);
 }
 
@@ -237,7 +238,7 @@ on_body(struct conn *c, struct span body)
 {
 	switch (c->x.kind) {
 	case EXCHANGE_FORWARD:
-		conn_deadline(c, LIMIT_EXCHANGE_S);
+		conn_deadline(c, c->g->bounds.body_seconds);
 		return exchange_body(c, body);
 	case EXCHANGE_API:
 		return guest_api_body(c, body);
@@ -324,7 +325,7 @@ http_step(struct conn *c)
 	if (c->x.kind == EXCHANGE_FORWARD && in.n > c->x.credit)
 		in.n = c->x.credit;
 	if (in.n > 0 && c->x.kind == EXCHANGE_NONE && h1_idle(c->h1))
-		conn_deadline(c, LIMIT_HEAD_S);
+		conn_deadline(c, c->g->bounds.head_seconds);
 	had = in.n;
 	if (h1_next(c->h1, &in, &e, &body) != 0) {
 		on_bad_http(c);
@@ -439,7 +440,7 @@ on_stream(void *ctx, struct stream *s, enum stream_event event, int err)
 static int
 free_slot(const struct gate *g, size_t *slot)
 {
-	for (*slot = 0; *slot < LIMIT_CONNS; (*slot)++) {
+	for (*slot = 0; g->n_conns < g->bounds.connections; (*slot)++) {
 		if (g->conns[*slot] == NULL)
 			return 0;
 	}
@@ -466,11 +467,13 @@ make(struct gate *g, int fd, size_t slot, uid_t uid)
 	int r = stream_new(g->loop, fd, on_stream, c, &c->s);
 	if (r == 0)
 		r = h1_new(H1_REQUEST, &c->h1);
+	if (r == 0)
+		h1_bound(c->h1, g->bounds.head_bytes, g->bounds.head_fields);
 	if (r != 0 || c->out == NULL) {
 		conn_free(c);
 		return ERR_NOMEM;
 	}
-	conn_deadline(c, LIMIT_HEAD_S);
+	conn_deadline(c, c->g->bounds.head_seconds);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What for: CONNECT, the courier's word on it, and the ClientHello after.
  * Trusts: the courier for intercept or tunnel; nothing of the guest's.
- * At a bound: deadlines of limits.h; refuses. */
+ * At a bound: deadlines of messages/bounds.h; refuses. */
 #include "egress/gate/clienthello.h"
 #include "egress/gate/conn.h"
 
@@ -87,7 +87,7 @@ connect_done(struct conn *c, uint8_t way)
 	if (!c->tunnel && !can_intercept(c))
 		return 0;
 	c->state = CONN_HELLO;
-	conn_deadline(c, LIMIT_HEAD_S);
+	conn_deadline(c, c->g->bounds.head_seconds);
 	head_init(&h);
 	h.status = 200;
 	r = h1_put_head(&h, true, c->out);

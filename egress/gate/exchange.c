@@ -76,7 +76,7 @@ exchange_start(struct conn *c, struct head *h, const struct way *w)
 	why = pack_and_send(c, h, w);
 	if (why != REASON_NONE)
 		c->x = (struct exchange){0};
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	return why;
 }
 
@@ -153,7 +153,7 @@ exchange_over(struct conn *c)
 		return;
 	}
 	h1_start(c->h1, false);
-	conn_deadline(c, LIMIT_IDLE_S);
+	conn_deadline(c, c->g->bounds.idle_seconds);
 }
 
 /* ---------------------------------------------------- from the courier */
@@ -221,7 +221,7 @@ exchange_response(struct conn *c, const struct traffic_response *m)
 	x->answered = true;
 	x->body = (enum head_body)m->body;
 	x->left = x->body == HEAD_BODY_LENGTH ? m->length : 0;
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	(void)conn_write_out(c); /* our last act on it */
 	return 0;
 }
@@ -257,7 +257,7 @@ exchange_bytes(struct conn *c, struct span bytes)
 		r = put_body(c, bytes);
 	if (r != 0)
 		return r;
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	if (conn_write_out(c))
 		exchange_settle(c);
 	return 0;
@@ -312,7 +312,7 @@ exchange_window(struct conn *c, uint32_t credit)
 	if (credit > TRAFFIC_WINDOW || c->x.credit + credit > TRAFFIC_WINDOW)
 		return ERR_FORMAT;
 	c->x.credit += credit;
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	conn_process(c);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What for: the gate as a whole: its parts, its clock, its cuts.
  * Trusts: the supervisor for who its siblings are.
- * At a bound: limits.h; not ready means refused. */
+ * At a bound: limits.h, messages/bounds.h; not ready means refused. */
 #include "egress/gate/links.h"
 
 #include "egress/gate/conn.h"
@@ -265,7 +265,14 @@ start(struct gate *g)
 		return;
 	ev_io_init(&g->listener, on_accept, g->listen_fd, EV_READ);
 	g->listener.data = g;
-	ev_io_start(g->loop, &g->listener);
+}
+
+void
+gate_bound(struct gate *g, const struct bounds *b)
+{
+	g->bounds = *b;
+	if (g->listen_fd >= 0)
+		ev_io_start(g->loop, &g->listener);
 }
 
 int
@@ -280,6 +287,7 @@ gate_new(struct ev_loop *loop, const char *session_id, int listen_fd,
 	g->loop = loop;
 	g->session_id = session_id;
 	g->listen_fd = listen_fd;
+	g->bounds = bounds_default();
 	(void)((r = tls_init()) || (r = tls_server_context(&g->tls)) ||
 	       (r = ca_key_new(&g->key)) || (r = tokens_new(&g->tokens)));
 	if (r != 0) {

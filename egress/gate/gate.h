@@ -16,6 +16,7 @@
 #include "egress/gate/session.h"
 #include "egress/gate/tokens.h"
 #include "lib/link.h"
+#include "messages/bounds.h"
 
 #include <openssl/ssl.h>
 
@@ -26,6 +27,7 @@ struct gate {
 	const char *session_id;
 	struct link *control;
 	struct link *courier, *minter, *vault; /* NULL or broken: not there */
+	struct bounds bounds;
 
 	struct session *session; /* NULL: the minter has not spoken yet */
 	struct tokens *tokens;
@@ -53,6 +55,9 @@ struct gate {
 MUST_USE int gate_new(struct ev_loop *loop, const char *session_id,
     int listen_fd, struct gate **out);
 void gate_free(struct gate *g);
+/* Limits for what begins from now on. The first ones open the door: nobody
+ * is heard before. */
+void gate_bound(struct gate *g, const struct bounds *b);
 
 /* The supervisor's link to a sibling; takes fd. It replaces an old one. */
 MUST_USE int gate_adopt(struct gate *g, enum link_role role, int fd);

@@ -52,7 +52,7 @@ intercept_start(struct conn *c)
 		return false;
 	}
 	c->state = CONN_SHAKING;
-	conn_deadline(c, LIMIT_HEAD_S);
+	conn_deadline(c, c->g->bounds.head_seconds);
 	return false;
 }
 
@@ -74,6 +74,6 @@ intercept_open(struct conn *c)
 	}
 	c->intercepted = true;
 	c->state = CONN_HTTP;
-	conn_deadline(c, LIMIT_HEAD_S);
+	conn_deadline(c, c->g->bounds.head_seconds);
 	conn_process(c);
 }

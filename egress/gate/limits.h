@@ -1,26 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What one guest may make its gate hold or do, in one place, each with its
- * reason. A gate serves one guest alone, so none of this touches another.
+ * What the gate's own design fixes of what one guest may make it hold or
+ * do. What an administrator may change is messages/bounds.h.
  */
 #ifndef EGRESS_GATE_LIMITS_H
 #define EGRESS_GATE_LIMITS_H
 
-/* Connections at once: a parallel package manager opens some 50 to 100.
- * With 32 KiB in and 128 KiB out each, the worst case is about 50 MiB.
- * A power of two: ids carry the slot (gate.h). */
-#define LIMIT_CONNS 256
+/* Room for as many connections as the configuration may allow. A power of
+ * two: ids carry the slot (gate.h). */
+#define LIMIT_CONNS 512
 
-/* Seconds for a whole attach line or request head, from the connection's
- * or the head's first byte; also for a TLS handshake. Longer is a slow
- * attack, not a slow network: the channel is local. */
-#define LIMIT_HEAD_S 10.0
-/* Seconds without a byte between requests. */
-#define LIMIT_IDLE_S 300.0
-/* Seconds without a byte either way within an exchange or tunnel. The
- * courier's own deadlines are shorter where upstream is to blame; this one
- * is for a guest that stops reading. */
-#define LIMIT_EXCHANGE_S 900.0
 /* Seconds for the courier to answer a CONNECT (it may have to lease). */
 #define LIMIT_CONNECT_S 30.0
 

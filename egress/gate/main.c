@@ -23,6 +23,17 @@ on_peer(void *ctx, struct link *l, const void *m, int fd)
 }
 
 static int
+on_bounds(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)fd;
+	if (!bounds_good(m))
+		return ERR_FORMAT;
+	gate_bound(ctx, m);
+	return 0;
+}
+
+static int
 on_stop(void *ctx, struct link *l, const void *m, int fd)
 {
 	struct gate *g = ctx;
@@ -46,6 +57,7 @@ on_break(void *ctx, struct link *l, int err)
 }
 
 static const struct link_rule from_supervisor[] = {
+    {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
 };
@@ -56,7 +68,7 @@ open_control(struct gate *g)
 	struct link_options o = {.self = LINK_GATE,
 	    .peer = LINK_SUPERVISOR,
 	    .rules = from_supervisor,
-	    .n_rules = 2,
+	    .n_rules = 3,
 	    .ctx = g,
 	    .on_break = on_break};
 

@@ -18,7 +18,7 @@ tunnel_start(struct conn *c, const struct host *sni)
 	    .credit = TRAFFIC_WINDOW,
 	    .granted = TRAFFIC_WINDOW};
 	c->state = CONN_TUNNEL;
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	if (gate_tell(c->g->courier, &msg_traffic_tunnel, &m))
 		return true;
 	conn_free(c);
@@ -53,7 +53,7 @@ tunnel_step(struct conn *c)
 	if (!exchange_body(c, in))
 		return false;
 	stream_consume(c->s, in.n);
-	conn_deadline(c, LIMIT_EXCHANGE_S);
+	conn_deadline(c, c->g->bounds.body_seconds);
 	return true;
 }
 

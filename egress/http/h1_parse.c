@@ -48,6 +48,7 @@ struct h1 {
 	uint64_t left, body_bytes;
 	struct block head_block, trailer_block;
 	struct head head, trailers;
+	size_t bytes_max, fields_max; /* of a head */
 	struct judge judge;
 };
 
@@ -207,7 +208,9 @@ block_take(struct h1 *p, struct block *b, struct span *in)
 		r = block_byte(p, b, in->p[n]);
 	if (r < 0)
 		return r;
-	int e = buf_put(b->raw, in->p, n);
+	int e = b == &p->head_block && buf_len(b->raw) + n > p->bytes_max
+		    ? ERR_TOO_BIG
+		    : buf_put(b->raw, in->p, n);
 	*in = span_from(*in, n);
 	if (e != 0) {
 		p->why = "head too large";
@@ -400,7 +403,7 @@ fields(struct h1 *p, struct span rest)
 
 	for (struct span line = take_line(&rest); line.n > 0;
 	     line = take_line(&rest)) {
-		if (n++ == HEAD_FIELDS_MAX) {
+		if (n++ == p->fields_max) {
 			p->why = "too many fields";
 			return ERR_TOO_BIG;
 		}
@@ -700,6 +703,8 @@ h1_new(enum h1_role role, struct h1 **out)
 		return ERR_NOMEM;
 	p->role = role;
 	p->why = "";
+	p->bytes_max = HEAD_BYTES_MAX;
+	p->fields_max = HEAD_FIELDS_MAX;
 	p->head_block.raw = buf_new(HEAD_BYTES_MAX);
 	p->trailer_block.raw = buf_new(H1_TRAILER_BYTES_MAX);
 	head_init(&p->head);
@@ -711,6 +716,13 @@ h1_new(enum h1_role role, struct h1 **out)
 	h1_start(p, false);
 	*out = p;
 	return 0;
+}
+
+void
+h1_bound(struct h1 *p, size_t bytes, size_t fields)
+{
+	p->bytes_max = bytes < HEAD_BYTES_MAX ? bytes : HEAD_BYTES_MAX;
+	p->fields_max = fields < HEAD_FIELDS_MAX ? fields : HEAD_FIELDS_MAX;
 }
 
 void

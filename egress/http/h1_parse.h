@@ -47,6 +47,8 @@ struct h1;
 
 /* Ready for a first message (a response not to HEAD). */
 MUST_USE int h1_new(enum h1_role role, struct h1 **out);
+/* Lower limits on heads than HEAD_BYTES_MAX and HEAD_FIELDS_MAX. */
+void h1_bound(struct h1 *p, size_t bytes, size_t fields);
 /* Wipes; NULL is fine. */
 void h1_free(struct h1 *p);
 

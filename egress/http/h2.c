@@ -17,6 +17,8 @@
 #define CONNECTION_WINDOW (H2_WINDOW * H2_STREAMS_MAX)
 /* Early hints and the like, of one answer. */
 #define INTERIMS_MAX 16
+/* That any configuration may allow. */
+#define CONTINUATIONS_MAX 64
 
 struct stream {
 	struct stream *next;
@@ -44,6 +46,7 @@ struct h2 {
 	struct stream *streams[BUCKETS];
 	size_t n_streams;
 	struct h2_flood flood;
+	struct bounds bounds;
 	bool over;	    /* a GOAWAY that says an error is on its way */
 	struct span unsent; /* nghttp2's, until its next send */
 };
@@ -196,7 +199,7 @@ on_begin(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	if (f->hd.type != NGHTTP2_HEADERS)
 		return 0;
 	if (s == NULL && c->role == H2_SERVER) {
-		if (c->n_streams >= H2_STREAMS_MAX ||
+		if (c->n_streams >= c->bounds.streams ||
 		    (s = stream_new()) == NULL)
 			return fail(NULL);
 		stream_insert(c, s, f->hd.stream_id);
@@ -208,6 +211,8 @@ on_begin(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		h2_head_start(&s->build,
 		    c->role == H2_SERVER ? H2_REQUEST : H2_RESPONSE, &s->head);
 		s->build.to_head = s->to_head;
+		s->build.bytes_max = c->bounds.head_bytes;
+		s->build.fields_max = c->bounds.head_fields;
 	}
 	return 0;
 }
@@ -479,7 +484,7 @@ open_session(struct h2 *c, nghttp2_session_callbacks *cb, nghttp2_option *o)
 	/* Its own limit on resets asks a clock; ours counts, and is lower. */
 	nghttp2_option_set_stream_reset_rate_limit(o, UINT32_MAX, UINT32_MAX);
 	/* It counts the pieces in which their headers come, too. */
-	nghttp2_option_set_max_continuations(o, 10 * H2_CONTINUATIONS_MAX);
+	nghttp2_option_set_max_continuations(o, 10 * CONTINUATIONS_MAX);
 	r = c->role == H2_SERVER
 		? nghttp2_session_server_new3(&c->ng, cb, c, o, &mem)
 		: nghttp2_session_client_new3(&c->ng, cb, c, o, &mem);
@@ -505,6 +510,7 @@ h2_new(
 	c->role = role;
 	c->on = *on;
 	c->arg = arg;
+	c->bounds = bounds_default();
 	h2_flood_init(&c->flood, role == H2_SERVER);
 	if (nghttp2_session_callbacks_new(&cb) == 0 &&
 	    nghttp2_option_new(&o) == 0 && open_session(c, cb, o) == 0)
@@ -517,6 +523,25 @@ h2_new(
 	}
 	*out = c;
 	return 0;
+}
+
+int
+h2_bound(struct h2 *c, const struct bounds *b)
+{
+	const nghttp2_settings_entry set[] = {
+	    {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)b->streams},
+	    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)b->head_bytes}};
+	bool same = b->streams == c->bounds.streams &&
+		    b->head_bytes == c->bounds.head_bytes;
+
+	if (!bounds_good(b))
+		return ERR_ARGUMENT;
+	c->bounds = *b;
+	h2_flood_bound(&c->flood, b);
+	return same || nghttp2_submit_settings(
+			   c->ng, NGHTTP2_FLAG_NONE, set, 2) == 0
+		   ? 0
+		   : ERR_NOMEM;
 }
 
 void

@@ -22,6 +22,7 @@
 #define EGRESS_HTTP_H2_H
 
 #include "egress/http/h2_head.h"
+#include "messages/bounds.h"
 
 #define H2_WINDOW (128 * 1024)
 #define H2_STREAMS_MAX 100 /* at once, either end's */
@@ -43,6 +44,8 @@ struct h2_events {
 
 MUST_USE int h2_new(
     enum h2_role role, const struct h2_events *on, void *arg, struct h2 **out);
+/* Of a guest, in place of the table's defaults; before the first h2_recv(). */
+MUST_USE int h2_bound(struct h2 *c, const struct bounds *b);
 /* No events; NULL is fine. */
 void h2_free(struct h2 *c);
 

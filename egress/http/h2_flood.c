@@ -9,15 +9,21 @@
 /* What one useful thing pays off, by kind: never more than an honest far
  * end may have caused with it. */
 static const struct {
-	uint32_t max, a_stream, a_data;
+	size_t max; /* in struct bounds */
+	uint32_t a_stream, a_data;
 	const char *why;
 } limits[H2_FLOOD_KINDS] = {
-    [H2_FLOOD_RESET] = {H2_RESETS_MAX, 1, 0, "too many streams reset"},
-    [H2_FLOOD_PING] = {H2_PINGS_MAX, 1, 1, "too many PING frames"},
-    [H2_FLOOD_SETTINGS] = {H2_SETTINGS_MAX, 1, 0, "too many SETTINGS frames"},
-    [H2_FLOOD_EMPTY] = {H2_EMPTY_MAX, 2, 1, "too many empty frames"},
-    [H2_FLOOD_UPDATE] = {H2_UPDATES_MAX, 4, 4, "too many WINDOW_UPDATE frames"},
-    [H2_FLOOD_OTHER] = {H2_OTHER_MAX, 2, 0,
+    [H2_FLOOD_RESET] = {offsetof(struct bounds, h2_resets), 1, 0,
+	"too many streams reset"},
+    [H2_FLOOD_PING] = {offsetof(struct bounds, h2_pings), 1, 1,
+	"too many PING frames"},
+    [H2_FLOOD_SETTINGS] = {offsetof(struct bounds, h2_settings), 1, 0,
+	"too many SETTINGS frames"},
+    [H2_FLOOD_EMPTY] = {offsetof(struct bounds, h2_empty), 2, 1,
+	"too many empty frames"},
+    [H2_FLOOD_UPDATE] = {offsetof(struct bounds, h2_updates), 4, 4,
+	"too many WINDOW_UPDATE frames"},
+    [H2_FLOOD_OTHER] = {offsetof(struct bounds, h2_other), 2, 0,
 	"too many PRIORITY or unknown frames"},
 };
 
@@ -33,14 +39,28 @@ cross(struct h2_flood *f, const char *why, uint32_t code)
 void
 h2_flood_init(struct h2_flood *f, bool server)
 {
+	struct bounds usual = bounds_default();
+
 	*f =
 	    (struct h2_flood){.preface = server ? NGHTTP2_CLIENT_MAGIC_LEN : 0};
+	h2_flood_bound(f, &usual);
+}
+
+void
+h2_flood_bound(struct h2_flood *f, const struct bounds *b)
+{
+	for (size_t i = 0; i < H2_FLOOD_KINDS; i++) {
+		uint64_t max;
+		memcpy(&max, (const char *)b + limits[i].max, sizeof(max));
+		f->max[i] = (uint32_t)max;
+	}
+	f->continuations_max = (uint32_t)b->h2_continuations;
 }
 
 void
 h2_flood_count(struct h2_flood *f, enum h2_flood_kind kind)
 {
-	if (++f->count[kind] > limits[kind].max)
+	if (++f->count[kind] > f->max[kind])
 		cross(f, limits[kind].why, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -73,7 +93,7 @@ block(struct h2_flood *f, bool first, size_t n)
 	else
 		f->continuations++;
 	f->block += n;
-	if (f->continuations > H2_CONTINUATIONS_MAX)
+	if (f->continuations > f->continuations_max)
 		cross(f, "too many CONTINUATION frames",
 		    NGHTTP2_ENHANCE_YOUR_CALM);
 	if (f->block > H2_BLOCK_MAX)

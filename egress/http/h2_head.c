@@ -120,7 +120,11 @@ take_special(struct h2_head *b, struct span name, struct span value, bool *done)
 void
 h2_head_start(struct h2_head *b, enum h2_head_kind kind, struct head *head)
 {
-	*b = (struct h2_head){.head = head, .kind = kind, .why = ""};
+	*b = (struct h2_head){.head = head,
+	    .kind = kind,
+	    .bytes_max = HEAD_BYTES_MAX,
+	    .fields_max = HEAD_FIELDS_MAX,
+	    .why = ""};
 }
 
 int
@@ -132,7 +136,7 @@ h2_head_field(struct h2_head *b, struct span name, struct span value)
 	if (name.n > HEAD_BYTES_MAX || value.n > HEAD_BYTES_MAX)
 		return ERR_TOO_BIG;
 	b->bytes += name.n + value.n + 32;
-	if (b->bytes > HEAD_BYTES_MAX)
+	if (b->bytes > b->bytes_max)
 		return ERR_TOO_BIG;
 	if (name.n > 0 && name.p[0] == ':')
 		return take_pseudo(b, name, value);
@@ -143,6 +147,8 @@ h2_head_field(struct h2_head *b, struct span name, struct span value)
 		return refuse(b, "bad field value");
 	if ((r = take_special(b, name, value, &done)) != 0 || done)
 		return r;
+	if (b->head->n_fields >= b->fields_max)
+		return ERR_TOO_BIG;
 	return head_add(b->head, name, value);
 }
 

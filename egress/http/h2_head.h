@@ -32,6 +32,7 @@ struct h2_head {
 	bool regular; /* a field that is no pseudo-header has come */
 	bool has_te;
 	struct span scheme, authority;
+	size_t bytes_max, fields_max; /* set after start if lower */
 	size_t bytes;	 /* as RFC 9113, 6.5.2 counts: 32 more per field */
 	const char *why; /* a constant phrase about the refusal */
 };

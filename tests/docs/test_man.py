@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""The table of verbs, --help, the exit codes and hatcheck(1) say the same.
+"""The tables of verbs and limits, --help, the exit codes and the man pages
+say the same.
 
-    tests/docs/test_man.py [--write]    --write: renew the page's VERBS
+    tests/docs/test_man.py [--write]    --write: renew what is made
 
-The page's section between the BEGIN and END marks is made from
-`hatcheck --json help`; what people write stays outside of it.
+What stands between BEGIN and END marks is made: in hatcheck(1) from
+`hatcheck --json help`, in hatcheckd.yaml(5) from messages/bounds.h. What
+people write stays outside of it.
 """
 import json
 import os
@@ -19,6 +21,9 @@ HATCHECK = str(OUT / "bin" / "hatcheck")
 PAGE = ROOT / "docs" / "man" / "hatcheck.1"
 BEGIN = '.\\" BEGIN verbs, made by tests/docs/test_man.py --write\n'
 END = '.\\" END verbs\n'
+YAML_PAGE = ROOT / "docs" / "man" / "hatcheckd.yaml.5"
+YAML_BEGIN = '.\\" BEGIN limits, made by tests/docs/test_man.py --write\n'
+YAML_END = '.\\" END limits\n'
 
 
 def say(*words):
@@ -93,11 +98,53 @@ def made():
     return "".join(section(v) for v in table()["verbs"])
 
 
-def split_page():
-    text = PAGE.read_text()
-    top, _, rest = text.partition(BEGIN)
-    middle, _, bottom = rest.partition(END)
+def bounds():
+    """(name, default, least, most, unit, text) of each row, as the compiler
+    reads them."""
+    source = ('#include "messages/bounds.h"\n'
+              "#define X(name, d, a, b, unit, text) "
+              "@@ #name, d, a, b, unit, text\n#undef bool\nBOUNDS(X)\n")
+    out = subprocess.run(
+        ["gcc", "-E", "-P", "-I", str(ROOT), "-"], input=source,
+        capture_output=True, text=True, check=True).stdout
+    for row in out.split("@@")[1:]:
+        name, d, a, b, rest = row.split(",", 4)
+        words = [x.strip().replace("\n", " ") for x in
+                 re.split(r'",\s*"', rest.strip())]
+        text = re.sub(r'"\s+"', "", words[1])
+        yield (name.strip().strip('"'), int(d), int(a), int(b),
+               words[0].strip('"'), text.strip('"'))
+
+
+def made_limits():
+    lines = []
+    for name, usual, least, most, unit, text in bounds():
+        lines += [f".It Cm {name} : Ar n",
+                  f"{unit.capitalize()} {text}".replace("-", "\\-"),
+                  f"{least} to {most}; {usual} if it is left out."]
+    return "\n".join(".\n".join(x.split(". ")) for x in lines) + "\n"
+
+
+def split_page(page=PAGE, begin=BEGIN, end=END):
+    text = page.read_text()
+    top, _, rest = text.partition(begin)
+    middle, _, bottom = rest.partition(end)
     return top, middle, bottom
+
+
+def split_limits():
+    return split_page(YAML_PAGE, YAML_BEGIN, YAML_END)
+
+
+def check_limits():
+    "hatcheckd.yaml(5) has every limit with its range, and the code heeds it"
+    rows = list(bounds())
+    assert len(rows) > 15, rows
+    assert split_limits()[1] == made_limits(), (
+        "run tests/docs/test_man.py --write")
+    code = "".join(p.read_text() for p in (ROOT / "egress").rglob("*.c"))
+    for row in rows:
+        assert re.search(rf"(->|\.|bounds, ){row[0]}\b", code), row[0]
 
 
 def check_page():
@@ -106,12 +153,13 @@ def check_page():
 
 
 def check_lint():
-    "mandoc finds nothing to warn of in hatcheck(1)"
-    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(PAGE)],
-                          capture_output=True, text=True)
-    bad = [x for x in done.stdout.splitlines()
-           if "referenced manual not found" not in x]
-    assert not bad, bad
+    "mandoc finds nothing to warn of in what is made"
+    for page in (PAGE, YAML_PAGE):
+        done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(page)],
+                              capture_output=True, text=True)
+        bad = [x for x in done.stdout.splitlines()
+               if "referenced manual not found" not in x]
+        assert not bad, bad
 
 
 def check_help():
@@ -176,7 +224,7 @@ def check_shell():
     assert done.stdout.split("\n")[:2] == ["add", "--credential"], done
 
 
-CHECKS = [check_page, check_lint, check_help, check_levels, check_codes,
+CHECKS = [check_page, check_limits, check_lint, check_help, check_levels, check_codes,
           check_completion, check_shell]
 
 
@@ -184,6 +232,9 @@ def main():
     if "--write" in sys.argv:
         top, _, bottom = split_page()
         PAGE.write_text(top + BEGIN + made() + END + bottom)
+        top, _, bottom = split_limits()
+        YAML_PAGE.write_text(top + YAML_BEGIN + made_limits() + YAML_END +
+                             bottom)
         return 0
     failed = 0
     for n, check in enumerate(CHECKS, 1):

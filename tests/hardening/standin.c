@@ -13,6 +13,7 @@
  */
 #include "lib/jail.h"
 #include "lib/log.h"
+#include "messages/bounds.h"
 #include "messages/control.h"
 #include "messages/traffic.h"
 #include "lib/link.h"
@@ -299,7 +300,17 @@ on_gone(void *ctx, struct link *l, const void *m, int fd)
 	return 0;
 }
 
+static int
+on_bounds(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)ctx;
+	(void)l;
+	(void)fd;
+	return bounds_good(m) ? 0 : ERR_FORMAT;
+}
+
 static const struct link_rule control_rules[] = {
+    {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
     {&msg_done, on_done},

@@ -778,10 +778,15 @@ static void
 guests_are_limited(void **state)
 {
 	struct house *h = *state;
-	static struct guest g[LIMIT_CONNS];
+	static struct guest g[32];
 	struct guest *more = calloc(1, sizeof(*more));
+	struct bounds b = bounds_default();
+	const size_t n = sizeof(g) / sizeof(g[0]);
 
-	for (size_t i = 0; i < LIMIT_CONNS; i++)
+	b.connections = n;
+	gate_bound(h->gate, &b);
+
+	for (size_t i = 0; i < n; i++)
 		come(h, &g[i]);
 	come(h, more);
 	take(more);
@@ -794,7 +799,7 @@ guests_are_limited(void **state)
 	take(more);
 	assert_false(more->end);
 	leave(more);
-	for (size_t i = 0; i < LIMIT_CONNS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (i != 3)
 			leave(&g[i]);
 	}

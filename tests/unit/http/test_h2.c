@@ -254,6 +254,64 @@ our_limit_is_kept(void **state)
 	h2_free(s.h);
 }
 
+/* What an administrator allows is what counts, and a client is told. */
+static void
+bounds_are_taken(void **state)
+{
+	struct bounds b = bounds_default();
+	struct side s = {0};
+	struct buf *field = buf_new(4096);
+	int r = 0;
+
+	(void)state;
+	b.streams = 3;
+	b.h2_pings = 5;
+	b.head_fields = 8;
+	b.head_bytes = 1024;
+	begin(&s, H2_SERVER);
+	assert_int_equal(h2_bound(s.h, &b), 0);
+	assert_int_equal(drain(&s).frames[SETTINGS], 1); /* the new ones */
+	/* "x: 1" again and again, as a literal that is not indexed. */
+	assert_int_equal(buf_put(field, POST, sizeof(POST) - 1), 0);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(buf_put(field,
+				     "\0\1x\1"
+				     "1",
+				     5),
+		    0);
+	assert_int_equal(frame(&s, HEADERS, END_HEADERS, 1, buf_span(field).p,
+			     buf_len(field)),
+	    0);
+	assert_int_equal(s.heads, 0);
+	assert_int_equal(drain(&s).frames[RST], 1);
+	buf_reset(field);
+	assert_int_equal(buf_put(field, POST, sizeof(POST) - 1), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(buf_put(field,
+				     "\0\1x\1"
+				     "1",
+				     5),
+		    0);
+	assert_int_equal(frame(&s, HEADERS, END_HEADERS, 3, buf_span(field).p,
+			     buf_len(field)),
+	    0);
+	assert_int_equal(s.heads, 1);
+	for (int32_t id = 5; id < 99; id += 2)
+		(void)head_frame(&s, id, END_STREAM, GET);
+	assert_int_equal(s.heads, 3);
+	h2_free(s.h);
+	buf_free(field);
+	begin(&s, H2_SERVER);
+	assert_int_equal(h2_bound(s.h, &b), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(frame(&s, PING, 0, 0, "12345678", 8), 0);
+	r = frame(&s, PING, 0, 0, "12345678", 8);
+	assert_int_equal(r, ERR_FORMAT);
+	b.h2_pings = 0;
+	assert_int_equal(h2_bound(s.h, &b), ERR_ARGUMENT);
+	h2_free(s.h);
+}
+
 static void
 no_body(const char *method, const char *hpack)
 {
@@ -451,6 +509,7 @@ main(void)
 	    cmocka_unit_test(a_reset_without_error_is_told),
 	    cmocka_unit_test(the_peers_limit_is_kept),
 	    cmocka_unit_test(our_limit_is_kept),
+	    cmocka_unit_test(bounds_are_taken),
 	    cmocka_unit_test(data_where_none_can_be_is_refused),
 	    cmocka_unit_test(a_push_ends_it),
 	    cmocka_unit_test(cookies_are_joined),

@@ -28,6 +28,24 @@ static const struct {
     {"admin_group: a\ntypo: x\n", ERR_FORMAT, "", 0, 0, "line: 2"},
     {"admin_group: [a]\n", ERR_FORMAT, "", 0, 0, "line: 1"},
     {"admin_group: ''\n", ERR_FORMAT, "", 0, 0, "line: 1"},
+    {"limits: {}\n", 0, "", 5, 60, ""},
+    {"limits:\n  connections: 4\n", 0, "", 5, 60, ""},
+    {"limits:\n  streams: 5\n  connections: 0\n", ERR_FORMAT, "", 0, 0,
+	"connections is 0 (line: 3); next: say 1 to 512, or leave it out for "
+	"256"},
+    {"limits: { audit_bytes: 5 }\n", ERR_FORMAT, "", 0, 0,
+	"audit_bytes is 5 (line: 1)"},
+    {"limits:\n  idle_seconds: 99999999\n", ERR_FORMAT, "", 0, 0,
+	"(line: 2); next: say 1 to 86400"},
+    {"limits:\n  head_bytes: -5\n", ERR_FORMAT, "", 0, 0, "line: 2"},
+    {"limits:\n  head_bytes: 99999999999999999999999\n", ERR_FORMAT, "", 0, 0,
+	"line: 2"},
+    {"limits:\n  head_bytes: 8 KiB\n", ERR_FORMAT, "", 0, 0, "line: 2"},
+    {"limits:\n  head_bytes:\n", ERR_FORMAT, "", 0, 0, "line: 2"},
+    {"limits:\n  streams: 5\n  conections: 9\n", ERR_FORMAT, "", 0, 0,
+	"unknown key conections (line: 3)"},
+    {"limits: 5\n", ERR_FORMAT, "", 0, 0, "line: 1"},
+    {"limits:\n  streams: 5\n  streams: 6\n", ERR_FORMAT, "", 0, 0, "line"},
     {"- a\n", ERR_FORMAT, "", 0, 0, "MAPPING"},
     {"admin_group: {\n", ERR_FORMAT, "", 0, 0, "line"},
     {"admin_group: a\n---\nadmin_group: b\n", ERR_FORMAT, "", 0, 0, "line 2"},
@@ -56,6 +74,53 @@ table(void **state)
 	}
 }
 
+/* What is said counts, what is left out is the table's. */
+static void
+limits_are_taken(void **state)
+{
+	struct bounds usual = bounds_default();
+	struct config c;
+	char why[512];
+
+	(void)state;
+	assert_int_equal(
+	    config_parse(span_str("limits:\n  head_seconds: 600\n"
+				  "  audit_bytes: 1099511627776\n"),
+		&c, why, sizeof(why)),
+	    0);
+	assert_int_equal(c.limits.head_seconds, 600);
+	assert_int_equal(c.limits.audit_bytes, 1ULL << 40);
+	c.limits.head_seconds = usual.head_seconds;
+	c.limits.audit_bytes = usual.audit_bytes;
+	assert_memory_equal(&c.limits, &usual, sizeof(usual));
+	assert_true(bounds_good(&usual));
+	c = config_default();
+	assert_memory_equal(&c.limits, &usual, sizeof(usual));
+}
+
+/* Either end of each row's range, and one beyond. */
+static void
+each_row_has_both_ends(void **state)
+{
+	struct config c;
+	char text[128], why[512];
+
+	(void)state;
+#define TRY(name, value, want)                                              \
+	(void)snprintf(text, sizeof(text), "limits: { %s: %llu }\n", #name, \
+	    (unsigned long long)(value));                                   \
+	assert_int_equal(                                                   \
+	    config_parse(span_str(text), &c, why, sizeof(why)), want);
+#define X(name, usual, least, most, ...)      \
+	TRY(name, (least), 0);                \
+	TRY(name, (most), 0);                 \
+	TRY(name, (least)-1, ERR_FORMAT);     \
+	TRY(name, (most) + 1ULL, ERR_FORMAT); \
+	TRY(name, UINT64_MAX, ERR_FORMAT)
+	BOUNDS(X)
+#undef X
+}
+
 static void
 nul_is_refused(void **state)
 {
@@ -74,6 +139,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(table),
+	    cmocka_unit_test(limits_are_taken),
+	    cmocka_unit_test(each_row_has_both_ends),
 	    cmocka_unit_test(nul_is_refused),
 	};
 

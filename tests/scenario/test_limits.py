@@ -1,0 +1,270 @@
+"""Limits of hatcheckd.yaml, as a guest, an upstream and an owner see them
+(requirement 39)."""
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, UID, read_response, wait_for  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+KEY = "canary-" + secrets.token_hex(20)
+HOST = "api.demo.test"
+URL = f"https://{HOST}/x"
+LIMITS = {"connections": 6, "head_bytes": 2048, "head_fields": 10,
+          "head_seconds": 2, "idle_seconds": 2, "upstream_idle": 1,
+          "upstream_idle_seconds": 1, "upstream_answer_seconds": 1,
+          "audit_refusals": 5}
+house = up = guest = None
+
+
+def write(h, limits):
+    path = h.home / "config" / "hatcheckd.yaml"
+    path.write_text("limits:\n" + "".join(f"  {k}: {v}\n"
+                                          for k, v in limits.items()))
+    os.chmod(path, 0o600)
+    if os.getuid() == 0:
+        os.chown(path, UID, UID)
+
+
+def supervisor(h):
+    return next(p for p in h.pids()
+                if os.readlink(f"/proc/{p}/exe").endswith("/hatcheckd"))
+
+
+def logged(h, words):
+    return [x for x in h.log_tail(10000).splitlines() if words in x]
+
+
+def reload(h, limits, says="configuration_read"):
+    before = len(logged(h, says))
+    write(h, limits)
+    os.kill(supervisor(h), signal.SIGHUP)
+    wait_for(lambda: len(logged(h, says)) > before)
+
+
+def setup():
+    global house, up, guest
+    up = Upstream([HOST])
+    house = House()
+    house.stop()
+    write(house, LIMITS)
+    house.start()
+    house.credential("demo", KEY, "--host", HOST)
+    house.apply(house.grant_yaml("demo", up, credential="demo"))
+    guest = house.session("agent", "demo")
+
+
+def teardown():
+    if house:
+        house.close()
+    if up:
+        up.close()
+
+
+def ended(s):
+    """The far end closes, and has said nothing."""
+    s.settimeout(60)
+    try:
+        return s.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def lines(g, event):
+    return [x for x in house.audit_lines(g.id) if x["event"] == event]
+
+
+def test_connections():
+    "one connection more than allowed is told so; one less is let in again"
+    guest.token()
+    wait_for(lambda: guest.get(URL)[0] == 200)
+
+    def open_six():
+        held = [guest.connect() for _ in range(6)]
+        for s in held:
+            s.sendall(b"G")  # begun, so that it counts
+        return held
+    held = open_six()
+    more = guest.connect()
+    assert read_response(more)[0] == 429
+    held.pop().close()
+
+    def let_in():
+        s = guest.connect()
+        s.settimeout(0.2)
+        try:
+            s.sendall(b"G")
+            return s.recv(100) == b""
+        except ConnectionResetError:
+            return False
+        except socket.timeout:
+            return True  # it waits for the rest
+        finally:
+            s.close()
+    assert wait_for(let_in)
+    for s in held:
+        s.close()
+    assert wait_for(lambda: guest.get(URL)[0] == 200)
+
+
+def test_heads():
+    "a head of more bytes or fields is refused, and upstream has none of it"
+    for headers in ([("x-long", "v" * 2048)],
+                    [(f"x-{i}", "v") for i in range(12)]):
+        up.forget()
+        got = guest.get(URL, *headers)
+        assert got[0] == 400, got
+        assert guest.reason(got) == "bad-request"
+        assert not up.received
+    assert guest.get(URL, ("x-long", "v" * 1500))[0] == 200
+    assert guest.get(URL, *[(f"x-{i}", "v") for i in range(7)])[0] == 200
+
+
+def test_slow_head():
+    "half a head is waited for, but not for ever"
+    s = guest.attach()
+    s.sendall(b"GET https://api.demo.test/x HTTP/1.1\r\nHost: api")
+    assert ended(s)
+
+
+def test_idle():
+    "a connection that idles between two requests is closed"
+    s = guest.tunnel(HOST)
+    s.sendall(f"GET /x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+    assert read_response(s)[0] == 200
+    assert ended(s)
+
+
+def test_upstream_idle():
+    "a kept connection serves the next request, and is not kept for ever"
+    wait_for(lambda: not up.live)
+    up.forget()
+    assert guest.get(URL)[0] == 200
+    assert guest.get(URL)[0] == 200
+    assert up.connections == 1, up.connections
+    wait_for(lambda: not up.live)  # closed by us: it never closes first
+    assert guest.get(URL)[0] == 200
+    assert up.connections == 2, up.connections
+
+
+def test_upstream_pool():
+    "of two that end at once only as many are kept as may be"
+    wait_for(lambda: not up.live)
+    up.forget()
+    both, usual = threading.Barrier(2), up.answer
+
+    def together(_):
+        both.wait(20)
+        return 200, {}, b"two\n"
+    up.answer = together
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(guest.get(URL)))
+               for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    up.answer = usual
+    assert [g[0] for g in got] == [200, 200], got
+    assert up.connections == 2
+    wait_for(lambda: len(up.live) <= 1)
+
+
+def test_silent_upstream():
+    "an upstream that does not answer in time is a 504"
+    usual, go = up.answer, threading.Event()
+    up.answer = lambda _: (go.wait(60), (200, {}, b"late"))[1]
+    got = guest.get(URL)
+    go.set()
+    up.answer = usual
+    assert got[0] == 504 and guest.reason(got) == "upstream-timeout", got
+
+
+def test_refusals_are_folded():
+    "beyond so many a minute refusals are counted; the numbers are logged"
+    g = house.session("folded", "demo")
+    for _ in range(40):
+        assert g.get("https://evil.test/")[0] == 403
+    assert g.get(URL)[0] == 200
+    assert len(lines(g, "refused")) == 5, lines(g, "refused")
+    assert lines(g, "request"), "requests are never folded"
+    g.end()
+    wait_for(lambda: lines(g, "refusals"))
+    counted = [x["counted"] for x in lines(g, "refusals")]
+    assert counted == [{"host-not-granted": 35}], counted
+    house.hatcheck("audit", "verify")
+
+
+def test_audit_quota():
+    "a full log: no request goes out any more, and everybody is told"
+    reload(house, dict(LIMITS, audit_bytes=65536))
+    g = house.session("full", "demo")
+    path = house.home / "log" / "audit" / f"{g.id}.jsonl"
+    other = house.session("quiet", "demo")
+    s, got = g.tunnel(HOST), None
+    for _ in range(400):
+        s.sendall(f"GET /{'x' * 400} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+                  .encode())
+        seen = len(up.requests)
+        got = read_response(s)
+        if got[0] != 200:
+            break
+    assert got[0] == 503 and g.reason(got) == "audit-full", got
+    assert len(up.requests) == seen, "it reached upstream"
+    got = g.get(URL)
+    assert got[0] == 503 and g.reason(got) == "audit-full", got
+    assert lines(g, "full") and logged(house, "audit_full")
+    size = path.stat().st_size
+    assert 65536 <= size < 65536 + 4096, size
+    for _ in range(20):
+        assert g.get("https://evil.test/")[0] in (403, 503)
+    assert path.stat().st_size == size, "refusals still make it grow"
+    assert other.get(URL)[0] == 200, "another session is touched"
+    courier = house.processes("courier", g.id)[0]["pid"]
+    house.kill(courier)  # the next one finds it full
+    wait_for(lambda: house.processes("courier", g.id)[0]["pid"] != courier)
+    got = wait_for(lambda: (lambda a: a if a[0] == 503 and g.reason(a) !=
+                            "not-ready" else None)(g.get(URL)))
+    assert g.reason(got) == "audit-full", got
+    assert len(lines(g, "full")) == 1
+    reload(house, LIMITS)  # more room: it goes on
+    wait_for(lambda: g.get(URL)[0] == 200)
+    house.hatcheck("audit", "verify")
+
+
+def test_reload():
+    "a reload reaches sessions that run; a bad one changes nothing"
+    wait_for(lambda: guest.get(URL, ("x-long", "v" * 1500))[0] == 200)
+    reload(house, dict(LIMITS, head_bytes=1024))
+    assert guest.get(URL, ("x-long", "v" * 1500))[0] == 400
+    reload(house, dict(LIMITS, head_bytes=64), "configuration_refused")
+    said = logged(house, "configuration_refused")[-1]
+    assert "head_bytes is 64 (line: 3)" in said and "next: say 1024 to" in said
+    assert guest.get(URL, ("x-long", "v" * 1500))[0] == 400
+    reload(house, LIMITS)
+    assert guest.get(URL, ("x-long", "v" * 1500))[0] == 200
+
+
+def test_refused_at_start():
+    "with a limit that makes no sense the daemon does not start"
+    h = House()
+    try:
+        h.stop()
+        write(h, {"streams": 3, "connections": 0})
+        done = h.hatcheck("start", check=False)
+        assert done.returncode != 0
+        said = done.stderr.decode() + done.stdout.decode() + h.log_tail()
+        assert "connections is 0 (line: 3); next: say 1 to 512" in said, said
+    finally:
+        h.close()
+
+
+if __name__ == "__main__":
+    tap.main(globals(), setup, teardown)
