@@ -55,7 +55,7 @@ vault_libs     = $(shell $(PKG) --libs libsecret-1) -lsqlite3 $(scope_libs) \
 	$(keys_libs) $(lib_libs)
 minter_libs   := -lmicrohttpd -lsqlite3 $(scope_libs) $(keys_libs) $(lib_libs)
 gate_libs     := $(http_libs) $(scope_libs) $(keys_libs) $(lib_libs)
-courier_libs  := $(http_libs) $(scope_libs) $(keys_libs) $(lib_libs)
+courier_libs  := -lz -lbrotlidec -lzstd $(http_libs) $(scope_libs) $(keys_libs) $(lib_libs)
 dialer_libs   := $(scope_libs) $(lib_libs)
 supervisor_libs := $(lib_libs) -lcyaml -lyaml -lcap
 cli_libs      := -lutil -lsqlite3 $(scope_libs) $(keys_libs) $(lib_libs)
@@ -166,7 +166,7 @@ $(O)/bin/hatcheck-guest: $(wildcard guest-agent/*.c guest-agent/*.h)
 		$(filter %.c,$^)
 
 # A unit test of area A links A's archive and everything below it.
-unit_libs = $(sort $(foreach a,$(ARCHIVES),$($(a)_libs)))
+unit_libs = $(sort $(foreach a,$(ARCHIVES),$($(a)_libs))) -lbrotlienc
 define unit_rule
 $(O)/unit/$(1)/%: tests/unit/$(1)/%.c $(O)/lib$(1).a \
 	$(if $(filter gate courier,$(1)),$(O)/libhttp.a) \

@@ -125,7 +125,11 @@
 	    "Try again later; on the host: check its DNS.")                    \
 	X(AUDIT_FULL, "audit-full", 503, "proxy_internal_error",               \
 	    "The session's audit log is full, so nothing is forwarded.",       \
-	    "On the host: a new session, or more audit_bytes.")
+	    "On the host: a new session, or more audit_bytes.")                \
+	X(MINTED_SECRET, "minted-secret", 502, "http_protocol_error",          \
+	    "The answer hands out a new credential, which a guest may not "    \
+	    "hold.",                                                           \
+	    "On the host: add that credential with hatcheck credential add.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,
