@@ -4,7 +4,6 @@
 #include "egress/courier/attach.h"
 
 #include "egress/courier/carriers.h"
-#include "egress/http/h1_write.h"
 #include "messages/traffic.h"
 
 #include <sodium.h>
@@ -160,33 +159,38 @@ add_identity(struct head *h)
 	return head_add(h, span_str("accept-encoding"), span_str("identity"));
 }
 
-int
-attach_head(const struct attach *a, struct buf *out)
+void
+attach_clear(struct attached *h)
 {
-	struct buf *value = buf_new_locked(VALUE_MAX);
-	struct buf *target = buf_new_locked(VALUE_MAX + HEAD_TARGET_MAX);
-	struct head h;
-	int r = value == NULL || target == NULL ? ERR_NOMEM : 0;
+	head_clear(&h->head);
+	buf_free(h->target);
+	buf_free(h->value);
+	h->target = h->value = NULL;
+}
 
-	head_init(&h);
-	h.method = a->method;
-	h.target = a->target;
-	h.body = (enum head_body)a->body;
-	h.length = a->length;
-	h.expect = a->expect;
-	if (r != 0 || (r = add_host(a, &h)) != 0 ||
-	    (r = add_guest_fields(a, &h)) != 0)
-		goto out;
-	if (a->slot != NULL &&
-	    ((r = put_value(a->slot, keep_reveal(a->secret), value)) != 0 ||
-		(r = add_slot(a, buf_span(value), target, &h)) != 0))
-		goto out;
-	if (a->n_slots > 0 && (r = add_identity(&h)) != 0)
-		goto out;
-	r = h1_put_head(&h, false, out);
-out:
-	head_clear(&h);
-	buf_free(target);
-	buf_free(value);
-	return r;
+int
+attach_head(const struct attach *a, struct attached *out)
+{
+	struct head *h = &out->head;
+	int r;
+
+	head_init(h);
+	h->method = a->method;
+	h->target = a->target;
+	h->body = (enum head_body)a->body;
+	h->length = a->length;
+	h->expect = a->expect;
+	out->value = buf_new_locked(VALUE_MAX);
+	out->target = buf_new_locked(VALUE_MAX + HEAD_TARGET_MAX);
+	if (out->value == NULL || out->target == NULL)
+		return ERR_NOMEM;
+	if ((r = add_host(a, h)) != 0 || (r = add_guest_fields(a, h)) != 0 ||
+	    (a->n_slots > 0 && (r = add_identity(h)) != 0))
+		return r;
+	out->never = h->n_fields;
+	if (a->slot == NULL)
+		return 0;
+	if ((r = put_value(a->slot, keep_reveal(a->secret), out->value)) != 0)
+		return r;
+	return add_slot(a, buf_span(out->value), out->target, h);
 }

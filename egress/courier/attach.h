@@ -3,10 +3,16 @@
  * The one place where a request and a secret meet. The head that goes
  * upstream is made anew from typed values, without any carrier that the
  * guest filled, with the credential in its slot, in locked memory.
+ *
+ *	struct attached h;
+ *	if ((r = attach_head(&a, &h)) == 0)
+ *		r = call_send(k, &h.head, h.never);
+ *	attach_clear(&h);
  */
 #ifndef COURIER_ATTACH_H
 #define COURIER_ATTACH_H
 
+#include "egress/http/head.h"
 #include "lib/buf.h"
 #include "lib/secret.h"
 #include "scope/metadata.h"
@@ -28,9 +34,17 @@ struct attach {
 	const struct keep *secret;
 };
 
-/* Append the head to out, which must be a locked buffer. ERR_ARGUMENT:
- * the secret or a field does not fit its place (a line break in a header):
+/* The head, whose spans lie in a's values and in here. */
+struct attached {
+	struct head head;
+	size_t never; /* fields from here on hold the credential */
+	struct buf *value, *target; /* locked */
+};
+
+/* Fill out, which is to be cleared after failures too. ERR_ARGUMENT: the
+ * secret or a field does not fit its place (a line break in a header):
  * nothing may be sent. ERR_FORMAT: the gate's list is broken. */
-MUST_USE int attach_head(const struct attach *a, struct buf *out);
+MUST_USE int attach_head(const struct attach *a, struct attached *out);
+void attach_clear(struct attached *h);
 
 #endif

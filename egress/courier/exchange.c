@@ -233,8 +233,8 @@ exchange_retry(struct courier *c)
 		next = e->next;
 		if (e->state == WAITING)
 			exchange_decide(e);
-		else if (e->state == DIALING && e->up != NULL &&
-			 upstream_open(e->up))
+		else if (e->state == DIALING && e->call != NULL &&
+			 call_is_open(e->call))
 			exchange_send(e);
 	}
 }

@@ -4,8 +4,6 @@
  * not sent. */
 #include "egress/courier/exchange_inside.h"
 
-#include "lib/log.h"
-
 #define GATE_HIGH (1024 * 1024) /* the upstreams are not read beyond */
 
 static void
@@ -217,8 +215,8 @@ after_end(struct exchange *e)
 		return true; /* the other half is still open */
 	/* Answered before all was asked: the rest is thrown away. */
 	exchange_keep_address(e);
-	upstream_free(e->up);
-	e->up = NULL;
+	call_free(e->call);
+	e->call = NULL;
 	if (e->up_ended) {
 		exchange_finish(e, "early");
 		return false;
@@ -237,137 +235,60 @@ reason_of_body(int err)
 	return err == ERR_DENIED ? REASON_LIMIT_BYTES : REASON_CREDENTIAL_ECHO;
 }
 
-/* One event of the answer. False: the exchange is over or drains. */
-static bool
-on_event(struct exchange *e, enum h1_event event)
+static enum reason
+reason_of_answer(const struct exchange *e, int err)
 {
-	struct h1 *p = upstream_parser(e->up);
-	enum reason why = REASON_NONE;
-
-	if (event == H1_HEAD)
-		why = on_head(e, h1_head(p));
-	if (event == H1_END) {
-		if (send_end(e, h1_trailers(p)) == 0) {
-			after_end(e);
-			return false;
-		}
-		why = REASON_CREDENTIAL_ECHO;
-	}
-	if (why != REASON_NONE) {
-		exchange_stop(e, why);
-		return false;
-	}
-	return true;
+	return err == ERR_UNAVAILABLE && !e->answered
+		   ? REASON_RETIRED_CONNECTION
+		   : REASON_UPSTREAM_BROKEN;
 }
 
-static void
-log_broken(const struct exchange *e, const char *why)
+/* REASON_NONE, or why it cannot be passed on. */
+static enum reason
+pass(struct exchange *e, const struct call_piece *p)
 {
-	log_event(LOG_WARN, "upstream_broken", LOG_STR("host", e->host.name),
-	    LOG_STR("why", why));
-}
-
-/* One event of what the upstream sent. False: nothing more for now, or the
- * exchange is gone (*gone). */
-static bool
-pump_once(struct exchange *e, bool *gone)
-{
-	struct stream *s = upstream_stream(e->up);
-	struct h1 *p = upstream_parser(e->up);
-	struct span in = stream_input(s), body = {0};
-	enum h1_event event;
-	size_t room = room_down(e);
 	int r;
 
-	if (e->answered && in.n > room)
-		in.n = room;
-	size_t before = in.n;
-	*gone = true;
-	if (h1_next(p, &in, &event, &body) != 0) {
-		log_broken(e, h1_why(p));
-		exchange_stop(e, REASON_UPSTREAM_BROKEN);
-		return false;
+	switch (p->kind) {
+	case CALL_HEAD:
+		return on_head(e, p->head);
+	case CALL_BYTES:
+		if ((r = pass_body(e, p->bytes)) != 0)
+			return reason_of_body(r);
+		call_took(e->call);
+		return REASON_NONE;
+	case CALL_END:
+		if (send_end(e, p->head) == 0)
+			return REASON_NONE;
+		return REASON_CREDENTIAL_ECHO;
+	case CALL_NOTHING:
+		break;
 	}
-	size_t used = before - in.n;
-	if (event == H1_BODY && (r = pass_body(e, body)) != 0) {
-		exchange_stop(e, reason_of_body(r));
-		return false;
-	}
-	stream_consume(s, used);
-	if (!on_event(e, event))
-		return false;
-	*gone = false;
-	if (used > 0)
-		exchange_progress(e);
-	return event != H1_MORE || used > 0;
-}
-
-/* The far end sends no more, and all it sent was read. */
-static void
-on_http_eof(struct exchange *e)
-{
-	enum h1_event event = H1_MORE;
-
-	if (h1_eof(upstream_parser(e->up), &event) == 0 && event == H1_END &&
-	    e->eof_reason == REASON_NONE) {
-		h1_head(upstream_parser(e->up))->close = true;
-		if (send_end(e, NULL) == 0)
-			after_end(e);
-		else
-			exchange_stop(e, REASON_CREDENTIAL_ECHO);
-		return;
-	}
-	log_broken(e, "closed within an answer");
-	exchange_stop(e,
-	    e->answered ? REASON_UPSTREAM_BROKEN : REASON_RETIRED_CONNECTION);
-}
-
-/* False: the exchange is gone, or has no upstream any more. */
-static bool
-pump_http(struct exchange *e)
-{
-	bool gone = false;
-
-	while (pump_once(e, &gone))
-		;
-	if (gone)
-		return false;
-	if (!e->eof || stream_input(upstream_stream(e->up)).n > 0)
-		return true;
-	on_http_eof(e);
-	return false;
-}
-
-static bool
-pump_tunnel(struct exchange *e)
-{
-	struct stream *s = upstream_stream(e->up);
-	struct span in = stream_input(s);
-	size_t room = room_down(e);
-
-	in.n = in.n < room ? in.n : room;
-	if (in.n > 0 && !limits_down(e->usage, in.n)) {
-		exchange_stop(e, REASON_LIMIT_BYTES);
-		return false;
-	}
-	if (in.n > 0) {
-		send_body(e, in);
-		stream_consume(s, in.n);
-		exchange_progress(e);
-	}
-	if (!e->eof || e->down_ended || stream_input(s).n > 0)
-		return true;
-	if (send_end(e, NULL) != 0) {
-		exchange_stop(e, REASON_INTERNAL);
-		return false;
-	}
-	return after_end(e);
+	return REASON_NONE;
 }
 
 bool
 exchange_pump_down(struct exchange *e)
 {
+	struct call_piece p;
+	enum reason why;
+	int r;
+
 	if (e->state != OPEN)
 		return e->state == DIALING;
-	return e->m.way == WAY_TUNNEL ? pump_tunnel(e) : pump_http(e);
+	for (;;) {
+		if ((r = call_next(e->call, room_down(e), &p)) != 0) {
+			exchange_stop(e, reason_of_answer(e, r));
+			return false;
+		}
+		if (p.kind == CALL_NOTHING)
+			return true;
+		if ((why = pass(e, &p)) != REASON_NONE) {
+			exchange_stop(e, why);
+			return false;
+		}
+		if (p.kind == CALL_END)
+			return after_end(e) && e->call != NULL;
+		exchange_progress(e);
+	}
 }

@@ -21,7 +21,7 @@ exchange_free(struct exchange *e)
 	c->n_exchanges--;
 	ev_timer_stop(c->loop, &e->timer);
 	ev_timer_stop(c->loop, &e->tail);
-	upstream_free(e->up);
+	call_free(e->call);
 	scrub_free(e->scrub);
 	if (e->usage != NULL)
 		limits_leave(e->usage);
@@ -115,8 +115,8 @@ exchange_tell(const struct exchange *e, const struct msg_type *t, const void *m)
 void
 exchange_keep_address(struct exchange *e)
 {
-	if (e->up != NULL && span_copy(upstream_address(e->up), e->address,
-				 sizeof(e->address)) != 0)
+	if (e->call != NULL && span_copy(call_address(e->call), e->address,
+				   sizeof(e->address)) != 0)
 		e->address[0] = '\0';
 }
 
@@ -126,8 +126,8 @@ exchange_give_up(struct exchange *e, enum reason reason, const char *event,
     const char *detail, uint32_t retry_after)
 {
 	exchange_keep_address(e);
-	upstream_free(e->up);
-	e->up = NULL;
+	call_free(e->call);
+	e->call = NULL;
 	if (exchange_audit_end(e, event, "reset", reason) != 0 && !e->answered)
 		reason = REASON_AUDIT_FAILED;
 	if (e->answered)
@@ -154,16 +154,12 @@ exchange_stop(struct exchange *e, enum reason reason)
 void
 exchange_finish(struct exchange *e, const char *how)
 {
-	struct upstream *u = e->up;
-
 	exchange_keep_address(e);
 	/* A failed log has ended everything else already. */
 	if (exchange_audit_end(e, "done", how, REASON_NONE) != 0)
 		log_event(LOG_WARN, "done_not_logged");
-	if (u != NULL && e->up_sent && e->m.way != WAY_TUNNEL &&
-	    !h1_head(upstream_parser(u))->close) {
-		e->up = NULL;
-		upstream_release(u);
-	}
+	if (e->call != NULL)
+		call_finish(e->call);
+	e->call = NULL;
 	exchange_free(e);
 }

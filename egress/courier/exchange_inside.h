@@ -15,6 +15,7 @@
 #ifndef COURIER_EXCHANGE_INSIDE_H
 #define COURIER_EXCHANGE_INSIDE_H
 
+#include "egress/courier/call.h"
 #include "egress/courier/decision.h"
 #include "egress/courier/exchange.h"
 #include "egress/courier/scrub.h"
@@ -47,7 +48,7 @@ struct exchange {
 	struct usage *usage; /* NULL: not counted in */
 	bool budget;	     /* it waits, or did, for requests to be leased */
 
-	struct upstream *up;
+	struct call *call; /* NULL: none, or none any more */
 	struct scrub *scrub;
 	struct ev_timer timer, tail;
 
@@ -61,8 +62,6 @@ struct exchange {
 	/* Upstream to gate. */
 	uint32_t down_credit; /* ours */
 	bool answered, down_ended;
-	bool eof; /* the upstream sends no more */
-	enum reason eof_reason;
 	unsigned status;
 	uint64_t bytes_up, bytes_down; /* of bodies */
 	char address[65];
@@ -100,7 +99,7 @@ bool exchange_pump_up(struct exchange *e);
 
 /* exchange_down.c */
 /* What the upstream sent goes on as far as the gate gave credit. False:
- * the exchange is gone, or has no upstream any more. */
+ * the exchange is gone, or has no call any more. */
 bool exchange_pump_down(struct exchange *e);
 void exchange_on_tail(struct ev_loop *loop, struct ev_timer *w, int events);
 

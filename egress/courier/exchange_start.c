@@ -11,7 +11,6 @@
 
 #define WAIT_S 10.0 /* for a lease, of a credential or of requests */
 #define DIAL_S 25.0 /* beyond the pool's own deadlines */
-#define HEAD_OUT_MAX (4 * KEEP_MAX + TRAFFIC_HEAD_MAX)
 
 void
 exchange_judge(struct exchange *e, struct decision *d)
@@ -59,11 +58,10 @@ keep_decision(struct exchange *e, const struct decision *d)
 	}
 }
 
-static void on_upstream(void *ctx, struct upstream *u,
-    enum upstream_event event, enum reason reason);
+static void on_call(void *ctx, enum call_event event, enum reason reason);
 
 static int
-get_upstream(struct exchange *e, const struct grant *g)
+new_call(struct exchange *e, const struct grant *g)
 {
 	struct upstream_key key = {.version = e->version,
 	    .port = e->port,
@@ -72,8 +70,7 @@ get_upstream(struct exchange *e, const struct grant *g)
 	copy_name(key.grant, sizeof(key.grant), e->grant);
 	copy_name(key.credential, sizeof(key.credential), e->credential);
 	copy_name(key.host, sizeof(key.host), e->host.name);
-	return upstream_get(
-	    e->c->pool, &key, g->ca_pem, on_upstream, e, &e->up);
+	return call_new(e->c->pool, &key, g->ca_pem, on_call, e, &e->call);
 }
 
 static int
@@ -89,7 +86,7 @@ log_request(struct exchange *e)
 }
 
 static enum reason
-reason_of_upstream(int err)
+reason_of_call(int err)
 {
 	return err == ERR_UNAVAILABLE ? REASON_NOT_READY : REASON_INTERNAL;
 }
@@ -121,10 +118,10 @@ launch(struct exchange *e, const struct decision *d)
 	}
 	e->state = DIALING;
 	exchange_arm(e, DIAL_S);
-	if ((r = get_upstream(e, d->grant)) != 0)
-		exchange_stop(e, reason_of_upstream(r));
-	else if (upstream_open(e->up))
-		on_upstream(e, e->up, UPSTREAM_OPEN, REASON_NONE);
+	if ((r = new_call(e, d->grant)) != 0)
+		exchange_stop(e, reason_of_call(r));
+	else if (call_is_open(e->call))
+		exchange_send(e);
 }
 
 void
@@ -158,9 +155,8 @@ still_as_decided(const struct exchange *e, const struct decision *d)
 }
 
 static int
-write_head(struct exchange *e, const struct decision *d)
+send_head(struct exchange *e, const struct decision *d)
 {
-	struct buf *out = buf_new_locked(HEAD_OUT_MAX);
 	struct attach a = {.method = e->m.method,
 	    .target = buf_span(e->clean),
 	    .host = e->host.name,
@@ -173,12 +169,12 @@ write_head(struct exchange *e, const struct decision *d)
 	    .n_slots = d->n_slots,
 	    .slot = d->slot,
 	    .secret = d->lease == NULL ? NULL : d->lease->secret};
-	int r = out == NULL ? ERR_NOMEM : attach_head(&a, out);
+	struct attached h;
+	int r = attach_head(&a, &h);
 
-	h1_start(upstream_parser(e->up), span_is(e->m.method, "HEAD"));
 	if (r == 0)
-		r = stream_write_buf(upstream_stream(e->up), out);
-	buf_free(out);
+		r = call_send(e->call, &h.head, h.never);
+	attach_clear(&h);
 	return r;
 }
 
@@ -213,7 +209,7 @@ exchange_send(struct exchange *e)
 		exchange_stop(e, REASON_AUDIT_FAILED);
 		return;
 	}
-	if (e->m.way != WAY_TUNNEL && (r = write_head(e, &d)) != 0)
+	if (e->m.way != WAY_TUNNEL && (r = send_head(e, &d)) != 0)
 		exchange_stop(e,
 		    r == ERR_ARGUMENT ? REASON_NO_CREDENTIAL : REASON_INTERNAL);
 	else
@@ -233,29 +229,23 @@ on_gone(struct exchange *e, enum reason reason)
 }
 
 static void
-on_upstream(void *ctx, struct upstream *u, enum upstream_event event,
-    enum reason reason)
+on_call(void *ctx, enum call_event event, enum reason reason)
 {
 	struct exchange *e = ctx;
 
-	(void)u;
 	switch (event) {
-	case UPSTREAM_OPEN:
+	case CALL_OPEN:
 		exchange_send(e);
 		break;
-	case UPSTREAM_EOF:
-		e->eof = true;
-		e->eof_reason = reason;
+	case CALL_INPUT:
+		exchange_progress(e);
 		(void)exchange_pump_down(e); /* nothing is done with e below */
 		break;
-	case UPSTREAM_INPUT:
-		(void)exchange_pump_down(e); /* the same */
-		break;
-	case UPSTREAM_DRAINED:
+	case CALL_DRAINED:
 		if (e->state == OPEN)
 			(void)exchange_pump_up(e); /* the same */
 		break;
-	case UPSTREAM_BROKEN:
+	case CALL_BROKEN:
 		on_gone(e, reason);
 		break;
 	}

@@ -4,8 +4,6 @@
  */
 #include "egress/courier/exchange_inside.h"
 
-#include "egress/http/h1_write.h"
-
 void
 exchange_give_credit(struct exchange *e, size_t n)
 {
@@ -14,37 +12,8 @@ exchange_give_credit(struct exchange *e, size_t n)
 	    &(struct traffic_window){.stream = e->id, .credit = (uint32_t)n});
 }
 
-static int
-write_body(struct exchange *e, struct span bytes)
-{
-	struct stream *s = upstream_stream(e->up);
-	struct buf *b;
-	int r;
-
-	if (e->m.body != BODY_CHUNKED || e->m.way == WAY_TUNNEL)
-		return stream_write(s, bytes);
-	if ((b = buf_new(bytes.n + 64)) == NULL)
-		return ERR_NOMEM;
-	if ((r = h1_put_chunk(bytes, b)) == 0)
-		r = stream_write_buf(s, b);
-	buf_free(b);
-	return r;
-}
-
 /* Without trailers: an upstream may take them for header fields, and what
  * comes after the decision was never looked at (RFC 9110, 6.5.1). */
-static int
-write_end(struct exchange *e)
-{
-	struct buf *b = buf_new(64);
-	int r = b == NULL ? ERR_NOMEM : h1_put_last_chunk(NULL, b);
-
-	if (r == 0)
-		r = stream_write_buf(upstream_stream(e->up), b);
-	buf_free(b);
-	return r;
-}
-
 static int
 end_body(struct exchange *e)
 {
@@ -52,10 +21,7 @@ end_body(struct exchange *e)
 
 	if (!e->up_ended || e->up_sent || buf_len(e->pending) > 0)
 		return 0;
-	if (e->m.way == WAY_TUNNEL)
-		stream_shutdown(upstream_stream(e->up));
-	else if (e->m.body == BODY_CHUNKED)
-		r = write_end(e);
+	r = call_end(e->call);
 	e->up_sent = r == 0;
 	return r;
 }
@@ -65,17 +31,18 @@ end_body(struct exchange *e)
 bool
 exchange_pump_up(struct exchange *e)
 {
+	size_t n;
 	int r = 0;
 
-	while (r == 0 && buf_len(e->pending) > 0 &&
-	       stream_queued(upstream_stream(e->up)) < STREAM_HIGH) {
+	while (
+	    r == 0 && buf_len(e->pending) > 0 && (n = call_room(e->call)) > 0) {
 		struct span s = buf_span(e->pending);
-		size_t n = s.n < TRAFFIC_BODY_MAX ? s.n : TRAFFIC_BODY_MAX;
+		n = s.n < n ? s.n : n;
 		if (!limits_up(e->usage, n)) {
 			exchange_stop(e, REASON_LIMIT_BYTES);
 			return false;
 		}
-		if ((r = write_body(e, span_of(s.p, n))) != 0)
+		if ((r = call_body(e->call, span_of(s.p, n))) != 0)
 			break;
 		buf_consume(e->pending, n);
 		e->bytes_up += n;
