@@ -211,7 +211,7 @@ fuzz: ## fuzz every parser for SECONDS (5) each
 		SANFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link' $(FUZZERS)
 	$(Q)tests/fuzz/run out/fuzz $(SECONDS)
 
-out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a \
+out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a $(O)/libdialer.a \
 	$(O)/libhttp.a $(BASE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) \

@@ -84,3 +84,12 @@ static const struct msg_field process[] = {
 };
 const struct msg_type msg_process =
     MSG_TYPE(0x010c, "process", struct ctl_process, process, MSG_NO_FD);
+
+static const struct msg_field proxy[] = {
+	MSG_FIELD_U8(struct ctl_proxy, kind),
+	MSG_FIELD_SPAN(struct ctl_proxy, host, 255),
+	MSG_FIELD_U16(struct ctl_proxy, port),
+	MSG_FIELD_SPAN(struct ctl_proxy, no_proxy, CTL_NO_PROXY_MAX),
+};
+const struct msg_type msg_proxy =
+    MSG_TYPE(0x010e, "proxy", struct ctl_proxy, proxy, MSG_NO_FD);

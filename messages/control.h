@@ -57,6 +57,18 @@ struct ctl_session_gone {
 };
 extern const struct msg_type msg_session_gone;
 
+/* supervisor -> dialer: the corporate proxy, after `ready` and before the
+ * first `peer`, and again when the configuration was read anew. */
+enum ctl_proxy_kind { CTL_PROXY_NONE, CTL_PROXY_HTTP, CTL_PROXY_SOCKS5 };
+#define CTL_NO_PROXY_MAX 8192
+struct ctl_proxy {
+	uint8_t kind;
+	struct span host;
+	uint16_t port;
+	struct span no_proxy; /* patterns (dialer/proxy.h), a line each */
+};
+extern const struct msg_type msg_proxy;
+
 /* supervisor -> child: finish and exit 0. */
 extern const struct msg_type msg_stop;
 

@@ -18,12 +18,13 @@ extern const struct msg_type msg_dial_ask;
 
 /* With the connected fd (non-blocking, linger 0, small send queue) when err
  * is 0. ERR_DENIED: only forbidden addresses; ERR_NOT_FOUND: no such name, or
- * no address; ERR_EXPIRED: the resolver gave no answer; ERR_UNAVAILABLE:
- * refused or timed out. */
+ * no address; ERR_EXPIRED: the resolver gave no answer; ERR_IO: the corporate
+ * proxy did not open the way; ERR_UNAVAILABLE: refused or timed out. */
 struct dial_done {
 	uint32_t rid;
 	int32_t err;
-	struct span address; /* text, for the audit log; may be empty */
+	struct span address; /* text, for the audit log; may be empty.
+				"via 192.0.2.1:3128": the proxy's */
 };
 extern const struct msg_type msg_dial_done;
 

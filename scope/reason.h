@@ -129,7 +129,10 @@
 	X(MINTED_SECRET, "minted-secret", 502, "http_protocol_error",          \
 	    "The answer hands out a new credential, which a guest may not "    \
 	    "hold.",                                                           \
-	    "On the host: add that credential with hatcheck credential add.")
+	    "On the host: add that credential with hatcheck credential add.")  \
+	X(PROXY_FAILED, "proxy-failed", 502, "destination_unavailable",        \
+	    "The proxy that this host must use did not open the connection.",  \
+	    "On the host: hatcheck logs shows why.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

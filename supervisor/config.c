@@ -12,6 +12,7 @@
 
 #define FILE_MAX (64 * 1024)
 #define SECONDS_MAX 86400
+#define NO_PROXY_PATTERNS_MAX 256
 
 struct restart {
 	unsigned crashes, seconds;
@@ -22,10 +23,16 @@ struct limits {
 	BOUNDS(X)
 #undef X
 };
+struct outward {
+	char *url;
+	char **no_proxy;
+	unsigned no_proxy_count;
+};
 struct document {
 	char *admin_group;
 	struct restart *restart;
 	struct limits *limits;
+	struct outward *proxy;
 };
 
 static const cyaml_schema_field_t restart_fields[] = {
@@ -41,6 +48,15 @@ static const cyaml_schema_field_t limits_fields[] = {
 #undef X
 	CYAML_FIELD_END};
 
+static const cyaml_schema_value_t pattern_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 255)};
+static const cyaml_schema_field_t proxy_fields[] = {
+    CYAML_FIELD_STRING_PTR(
+	"url", CYAML_FLAG_POINTER, struct outward, url, 1, 512),
+    CYAML_FIELD_SEQUENCE("no_proxy", MAY_BE_LEFT_OUT, struct outward, no_proxy,
+	&pattern_schema, 0, NO_PROXY_PATTERNS_MAX),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t document_fields[] = {
     CYAML_FIELD_STRING_PTR("admin_group", MAY_BE_LEFT_OUT, struct document,
 	admin_group, 1, CONFIG_GROUP_MAX - 1),
@@ -48,6 +64,8 @@ static const cyaml_schema_field_t document_fields[] = {
 	"restart", MAY_BE_LEFT_OUT, struct document, restart, restart_fields),
     CYAML_FIELD_MAPPING_PTR(
 	"limits", MAY_BE_LEFT_OUT, struct document, limits, limits_fields),
+    CYAML_FIELD_MAPPING_PTR(
+	"proxy", MAY_BE_LEFT_OUT, struct document, proxy, proxy_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t document_schema = {
@@ -212,6 +230,24 @@ take_limits(const struct limits *l, struct span text, struct bounds *out,
 }
 
 static int
+take_proxy(const struct outward *o, struct span text, struct proxy *out,
+    char *why, size_t size)
+{
+	const char *key = "url";
+	char what[256];
+	int r = proxy_url(o->url, out, what, sizeof(what));
+
+	for (unsigned i = 0; r == 0 && i < o->no_proxy_count; i++) {
+		key = "no_proxy";
+		r = proxy_past(o->no_proxy[i], out, what, sizeof(what));
+	}
+	if (r != 0)
+		(void)snprintf(why, size, "proxy (line: %u): %s",
+		    line_of(text, find_key(text, key)), what); /* cut is fine */
+	return r;
+}
+
+static int
 take(const struct document *d, struct span text, struct config *out, char *why,
     size_t size)
 {
@@ -231,6 +267,9 @@ take(const struct document *d, struct span text, struct config *out, char *why,
 		    CONFIG_CRASHES_MAX, SECONDS_MAX);
 		return ERR_FORMAT;
 	}
+	if (d->proxy != NULL &&
+	    take_proxy(d->proxy, text, &c.proxy, why, size) != 0)
+		return ERR_FORMAT;
 	if (d->limits != NULL &&
 	    take_limits(d->limits, text, &c.limits, why, size) != 0)
 		return ERR_FORMAT;

@@ -6,6 +6,9 @@
  *	restart:
  *	  crashes: 5            # of a session's processes, more than that ...
  *	  seconds: 60           # ... within this time, end the session
+ *	proxy:                  # of this host, for all that goes out
+ *	  url: http://proxy.example.com:3128
+ *	  no_proxy: [intra.example.com, "*.lab.example.com"]
  *	limits:                 # of one guest: messages/bounds.h
  *	  connections: 256
  */
@@ -14,6 +17,7 @@
 
 #include "lib/buf.h"
 #include "messages/bounds.h"
+#include "supervisor/proxy.h"
 
 #define CONFIG_GROUP_MAX 64
 #define CONFIG_CRASHES_MAX 100
@@ -22,6 +26,7 @@ struct config {
 	char admin_group[CONFIG_GROUP_MAX]; /* "": none */
 	unsigned crashes, seconds;
 	struct bounds limits;
+	struct proxy proxy;
 };
 
 /* What holds without a file. */

@@ -192,9 +192,10 @@ daemon_reload(struct daemon *d)
 		return;
 	}
 	d->config = c;
+	process_configure(&d->dialer);
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		process_bound(&s->gate);
-		process_bound(&s->courier);
+		process_configure(&s->gate);
+		process_configure(&s->courier);
 	}
 	log_event(LOG_INFO, "configuration_read",
 	    LOG_STR("file", d->home.config_file));

@@ -25,10 +25,16 @@
 #define QUEUE_MAX (8 * 1024 * 1024)
 
 void
-process_bound(struct process *p)
+process_configure(struct process *p)
 {
-	if (p->session != NULL && p->state == PROCESS_READY)
+	struct ctl_proxy proxy = proxy_message(&p->daemon->config.proxy);
+
+	if (p->state != PROCESS_READY)
+		return;
+	if (p->session != NULL)
 		process_send(p, &msg_bounds, &p->daemon->config.limits, -1);
+	else if (p->role == LINK_DIALER)
+		process_send(p, &msg_proxy, &proxy, -1);
 }
 
 static int
@@ -46,7 +52,7 @@ on_ready(void *ctx, struct link *l, const void *m, int fd)
 	    LOG_INT("pid", p->pid),
 	    LOG_STR("session", p->session == NULL ? "" : p->session->id));
 	process_report(p);
-	process_bound(p);
+	process_configure(p);
 	wire_process(p);
 	daemon_child_ready(p->daemon);
 	return 0;

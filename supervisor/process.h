@@ -74,8 +74,9 @@ void process_close(struct process *p);
 void process_send(
     struct process *p, const struct msg_type *t, const void *m, int fd);
 
-/* Tell p of its limits, if it is a ready one of a session. */
-void process_bound(struct process *p);
+/* Tell p what the configuration says for it, if it is ready: its limits, or
+ * the proxy. */
+void process_configure(struct process *p);
 /* Tell the minter about p, or about all. */
 void process_report(struct process *p);
 

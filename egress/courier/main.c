@@ -482,6 +482,7 @@ on_bounds(void *ctx, struct link *l, const void *m, int fd)
 	a->c.bounds = *(const struct bounds *)m;
 	audit_bound(a->c.audit, m);
 	pool_bound(a->c.pool, m);
+	pool_drop(a->c.pool); /* the way out may be another now */
 	return 0;
 }
 

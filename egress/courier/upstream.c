@@ -386,6 +386,8 @@ reason_of_dial(int err)
 		return REASON_DNS_FAILED;
 	case ERR_EXPIRED:
 		return REASON_DNS_SILENT;
+	case ERR_IO:
+		return REASON_PROXY_FAILED;
 	default:
 		return REASON_CONNECT_FAILED;
 	}

@@ -5,11 +5,13 @@
 #include "egress/dialer/desk.h"
 
 #include "egress/dialer/exceptions.h"
+#include "egress/dialer/proxy.h"
 #include "egress/dialer/race.h"
+#include "egress/dialer/tunnel.h"
 #include "lib/log.h"
-#include "messages/control.h"
 #include "messages/dial.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +24,12 @@ struct dial {
 	struct lookup *lookup;
 	struct race *race;
 	struct ev_timer deadline; /* of the lookup */
+	/* Through a proxy: of which kind, and what it is to be asked for. */
+	enum ctl_proxy_kind through;
+	struct host host;
+	uint16_t port;
+	struct tunnel *tunnel;
+	char address[ADDRESS_TEXT + sizeof("via ")]; /* that was connected to */
 };
 
 struct seat {
@@ -37,6 +45,8 @@ struct seat {
 struct desk {
 	struct ev_loop *loop;
 	struct resolver *resolver;
+	struct proxy proxy;
+	bool closed; /* nobody knows which way out is meant */
 	struct seat *seats;
 };
 
@@ -52,7 +62,16 @@ dial_free(struct dial *d)
 	ev_timer_stop(d->seat->desk->loop, &d->deadline);
 	lookup_free(d->lookup);
 	race_free(d->race);
+	tunnel_free(d->tunnel);
 	free(d);
+}
+
+static void
+log_proxy_gone(const struct dial *d, int err)
+{
+	log_event(LOG_WARN, "proxy_unreachable",
+	    LOG_STR("proxy", d->seat->desk->proxy.host.name),
+	    LOG_STR("host", d->host.name), LOG_ERR(err));
 }
 
 static int
@@ -74,13 +93,36 @@ dial_end(struct dial *d, int err, int fd, const char *address)
 }
 
 static void
+on_tunnel(void *ctx, int err, int fd)
+{
+	struct dial *d = ctx;
+
+	dial_end(d, err, fd, d->address);
+}
+
+static void
 on_race(void *ctx, int err, int fd, const union address *winner)
 {
+	struct dial *d = ctx;
 	char text[ADDRESS_TEXT] = "";
+	int r;
 
 	if (err == 0)
 		address_text(winner, text);
-	dial_end(ctx, err, fd, text);
+	if (d->through == CTL_PROXY_NONE) {
+		dial_end(d, err, fd, text);
+		return;
+	}
+	if (err != 0) {
+		log_proxy_gone(d, err);
+		dial_end(d, ERR_IO, -1, NULL);
+		return;
+	}
+	(void)snprintf(
+	    d->address, sizeof(d->address), "via %s", text); /* fits */
+	if ((r = tunnel_new(d->seat->desk->loop, fd, d->through, &d->host,
+		 d->port, on_tunnel, d, &d->tunnel)) != 0)
+		dial_end(d, r, -1, NULL);
 }
 
 static void
@@ -100,10 +142,15 @@ on_lookup(void *ctx, int err, const struct address_list *list)
 
 	d->lookup = NULL;
 	ev_timer_stop(d->seat->desk->loop, &d->deadline);
-	if (err != 0)
+	if (err != 0 && d->through != CTL_PROXY_NONE) {
+		log_proxy_gone(d, err);
+		dial_end(d, ERR_IO, -1, NULL);
+	} else if (err != 0) {
 		dial_end(d, err == ERR_NOT_FOUND ? err : ERR_EXPIRED, -1, NULL);
-	else
-		connect_to(d, list, false);
+	} else {
+		/* The proxy may be anywhere: the administrator named it. */
+		connect_to(d, list, d->through != CTL_PROXY_NONE);
+	}
 }
 
 static void
@@ -128,20 +175,45 @@ resolve(struct dial *d, const char *host, uint16_t port)
 }
 
 static void
-dial_start(struct dial *d, const struct host *h, uint16_t port)
+reach(struct dial *d, const struct host *h, uint16_t port)
 {
-	const struct address_list *named =
-	    exceptions_find(d->seat->exceptions, h->name, port);
 	struct address_list one = {.n = 1};
 
-	if (named != NULL)
-		connect_to(d, named, true);
-	else if (!h->is_ip)
+	if (!h->is_ip)
 		resolve(d, h->name, port);
 	else if (address_parse(h->name, port, &one.a[0]) == 0)
-		connect_to(d, &one, false);
+		connect_to(d, &one, d->through != CTL_PROXY_NONE);
 	else
 		dial_end(d, ERR_NOT_FOUND, -1, NULL);
+}
+
+static void
+dial_start(struct dial *d)
+{
+	const struct desk *k = d->seat->desk;
+	const struct address_list *named =
+	    exceptions_find(d->seat->exceptions, d->host.name, d->port);
+
+	if (named != NULL) {
+		connect_to(d, named, true);
+		return;
+	}
+	if (k->closed) {
+		dial_end(d, ERR_IO, -1, NULL);
+		return;
+	}
+	switch (proxy_way(&k->proxy, &d->host)) {
+	case PROXY_DIRECT:
+		reach(d, &d->host, d->port);
+		break;
+	case PROXY_THROUGH:
+		d->through = k->proxy.kind;
+		reach(d, &k->proxy.host, k->proxy.port);
+		break;
+	case PROXY_FORBIDDEN:
+		dial_end(d, ERR_DENIED, -1, NULL);
+		break;
+	}
 }
 
 static struct dial *
@@ -171,12 +243,14 @@ on_ask(void *ctx, struct link *l, const void *message, int fd)
 		return answer(s, m->rid, ERR_UNAVAILABLE, -1, NULL);
 	d->seat = s;
 	d->rid = m->rid;
+	d->host = h;
+	d->port = m->port;
 	ev_timer_init(&d->deadline, on_deadline, LOOKUP_DEADLINE_S, 0.);
 	d->deadline.data = d;
 	d->next = s->dials;
 	s->dials = d;
 	s->n_dials++;
-	dial_start(d, &h, m->port);
+	dial_start(d);
 	return 0;
 }
 
@@ -297,6 +371,15 @@ desk_update(struct desk *d, struct span session, struct span descriptor)
 	exceptions_free(s->exceptions);
 	s->exceptions = e;
 	return 0;
+}
+
+int
+desk_proxy(struct desk *d, const struct ctl_proxy *m)
+{
+	int r = proxy_take(m, &d->proxy);
+
+	d->closed = r != 0;
+	return r;
 }
 
 int

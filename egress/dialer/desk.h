@@ -9,12 +9,16 @@
 
 #include "egress/dialer/resolver.h"
 #include "lib/link.h"
+#include "messages/control.h"
 
 #define DESK_DIALS_MAX 1024 /* under way at once, per session */
 
 struct desk;
 
 MUST_USE int desk_new(struct ev_loop *loop, resolver_fn *fn, struct desk **out);
+/* Where dials that are no exceptions go from now on; none to begin with.
+ * ERR_FORMAT: none of them goes anywhere. */
+MUST_USE int desk_proxy(struct desk *d, const struct ctl_proxy *m);
 
 /* Ends all sessions, lets lookups that still run in their threads run out,
  * and frees. */

@@ -52,6 +52,20 @@ on_descriptor(void *ctx, struct link *l, const void *message, int fd)
 }
 
 static int
+on_proxy(void *ctx, struct link *l, const void *message, int fd)
+{
+	struct dialer *d = ctx;
+	int r = desk_proxy(d->desk, message);
+
+	(void)l;
+	(void)fd;
+	if (r != 0)
+		log_event(LOG_ERROR, "proxy_malformed", LOG_ERR(r),
+		    LOG_STR("next", "see proxy in hatcheckd.yaml(5)"));
+	return 0;
+}
+
+static int
 on_gone(void *ctx, struct link *l, const void *message, int fd)
 {
 	const struct ctl_session_gone *m = message;
@@ -74,6 +88,7 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 }
 
 static const struct link_rule rules[] = {
+    {&msg_proxy, on_proxy},
     {&msg_peer, on_peer},
     {&msg_descriptor, on_descriptor},
     {&msg_session_gone, on_gone},

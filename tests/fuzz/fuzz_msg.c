@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Every message between siblings: the first byte picks the type, the rest
  * is its payload. What decodes encodes to the same bytes. */
+#include "messages/bounds.h"
 #include "messages/ca.h"
 #include "messages/control.h"
 #include "messages/dial.h"
@@ -16,6 +17,8 @@ static const struct msg_type *const types[] = {
     &msg_ca_ask,
     &msg_ca_given,
     &msg_ca_stale,
+    &msg_bounds,
+    &msg_proxy,
     &msg_ready,
     &msg_peer,
     &msg_descriptor,

@@ -309,8 +309,20 @@ on_bounds(void *ctx, struct link *l, const void *m, int fd)
 	return bounds_good(m) ? 0 : ERR_FORMAT;
 }
 
+static int
+on_proxy(void *ctx, struct link *l, const void *m, int fd)
+{
+	const struct ctl_proxy *p = m;
+
+	(void)ctx;
+	(void)l;
+	(void)fd;
+	return p->kind == CTL_PROXY_NONE ? 0 : ERR_FORMAT;
+}
+
 static const struct link_rule control_rules[] = {
     {&msg_bounds, on_bounds},
+    {&msg_proxy, on_proxy},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
     {&msg_done, on_done},

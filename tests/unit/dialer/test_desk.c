@@ -3,6 +3,7 @@
  * loopback must be reached through an exception, and never otherwise,
  * whatever the resolver answers. */
 #include "egress/dialer/desk.h"
+#include "egress/dialer/proxy.h"
 #include "messages/dial.h"
 
 #include <setjmp.h>
@@ -12,9 +13,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <cmocka.h>
 
 static uint16_t listening; /* on 127.0.0.1 */
+static int listener;
 static atomic_uint asked;
 static atomic_bool hold;
 
@@ -49,6 +53,7 @@ struct asker {
 	int err, broke;
 	bool connected;
 	char address[ADDRESS_TEXT];
+	char heard[32]; /* what lies in the socket that was handed over */
 };
 
 static int
@@ -68,6 +73,7 @@ on_done(void *ctx, struct link *l, const void *message, int fd)
 		assert_int_equal(
 		    getsockopt(fd, SOL_SOCKET, SO_LINGER, &g, &n), 0);
 		assert_true(g.l_onoff != 0 && g.l_linger == 0);
+		(void)recv(fd, a->heard, sizeof(a->heard) - 1, MSG_DONTWAIT);
 		close(fd);
 	}
 	assert_int_equal(
@@ -258,6 +264,141 @@ test_descriptors(void **state)
 	}
 }
 
+/* Which way, for each kind of host. */
+static void
+test_proxy_way(void **state)
+{
+	static const struct {
+		const char *host;
+		enum proxy_way want;
+	} rows[] = {{"api.test", PROXY_THROUGH}, {"intra.test", PROXY_DIRECT},
+	    {"x.intra.test", PROXY_THROUGH}, {"a.lab.test", PROXY_DIRECT},
+	    {"b.a.lab.test", PROXY_DIRECT}, {"lab.test", PROXY_THROUGH},
+	    {"xlab.test", PROXY_THROUGH}, {"10.0.0.1", PROXY_DIRECT},
+	    {"10.0.0.2", PROXY_FORBIDDEN}, {"127.0.0.1", PROXY_FORBIDDEN},
+	    {"169.254.169.254", PROXY_FORBIDDEN}, {"[::1]", PROXY_FORBIDDEN},
+	    {"[fd00::1]", PROXY_FORBIDDEN}, {"1.1.1.1", PROXY_THROUGH},
+	    {"[2606:4700::1]", PROXY_THROUGH}, {"localhost", PROXY_FORBIDDEN},
+	    {"a.localhost", PROXY_FORBIDDEN}, {"notlocalhost", PROXY_THROUGH}};
+	struct ctl_proxy m = {.kind = CTL_PROXY_HTTP,
+	    .host = span_str("127.0.0.1"),
+	    .port = 1,
+	    .no_proxy = span_str("intra.test\n*.lab.test\n10.0.0.1")};
+	struct proxy p;
+	struct host h;
+
+	(void)state;
+	assert_int_equal(proxy_take(&m, &p), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(host_parse(span_str(rows[i].host), &h), 0);
+		if (proxy_way(&p, &h) != rows[i].want)
+			fail_msg("%s", rows[i].host);
+	}
+	m.kind = CTL_PROXY_NONE;
+	assert_int_equal(proxy_take(&m, &p), 0);
+	assert_int_equal(host_parse(span_str("127.0.0.1"), &h), 0);
+	assert_int_equal(proxy_way(&p, &h), PROXY_DIRECT); /* to the rule */
+}
+
+static char asked_for[256];
+
+/* One connection: the request, then an answer with the far end's first bytes
+ * right behind it. */
+static void *
+serve(void *answer)
+{
+	int fd = accept(listener, NULL, NULL);
+	size_t n = 0;
+
+	memset(asked_for, 0, sizeof(asked_for));
+	while (n < sizeof(asked_for) - 1 &&
+	       strstr(asked_for, "\r\n\r\n") == NULL) {
+		ssize_t got =
+		    recv(fd, asked_for + n, sizeof(asked_for) - 1 - n, 0);
+		if (got <= 0)
+			abort();
+		n += (size_t)got;
+	}
+	(void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	close(fd);
+	return NULL;
+}
+
+static int
+through(struct asker *a, char *answer, const char *host)
+{
+	pthread_t t;
+	int r;
+
+	assert_int_equal(pthread_create(&t, NULL, serve, answer), 0);
+	r = dial(a, host, 443);
+	pthread_join(t, NULL);
+	return r;
+}
+
+/* Connections of earlier tests, which nobody has taken. */
+static void
+empty_listener(void)
+{
+	int fd;
+
+	assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+	while ((fd = accept(listener, NULL, NULL)) >= 0)
+		close(fd);
+	assert_int_equal(fcntl(listener, F_SETFL, 0), 0);
+}
+
+static void
+test_proxy(void **state)
+{
+	static char good[] = "HTTP/1.1 200 OK\r\nVia: x\r\n\r\nfirst words",
+		    bad[] = "HTTP/1.1 403 No\r\n\r\n";
+	struct asker *a = *state;
+	struct ctl_proxy m = {.kind = CTL_PROXY_HTTP,
+	    .host = span_str("127.0.0.1"),
+	    .port = listening,
+	    .no_proxy = span_str("past.test")};
+	char text[64];
+
+	empty_listener();
+	seat(a, "s-1", "{\"exceptions\":[]}");
+	assert_int_equal(desk_proxy(a->desk, &m), 0);
+	assert_int_equal(through(a, good, "evil.test"), 0);
+	assert_string_equal(a->heard, "first words"); /* not a byte is lost */
+	(void)snprintf(text, sizeof(text), "via 127.0.0.1:%u", listening);
+	assert_string_equal(a->address, text);
+	assert_string_equal(asked_for,
+	    "CONNECT evil.test:443 HTTP/1.1\r\nHost: evil.test:443\r\n\r\n");
+	assert_int_equal(through(a, bad, "evil.test"), ERR_IO);
+	assert_int_equal(atomic_load(&asked), 0); /* the proxy resolves */
+	assert_int_equal(dial(a, "127.0.0.1", listening), ERR_DENIED);
+	assert_int_equal(dial(a, "past.test", 443), ERR_DENIED);
+	assert_int_equal(atomic_load(&asked), 1);
+	m.kind = CTL_PROXY_NONE; /* a reload */
+	assert_int_equal(desk_proxy(a->desk, &m), 0);
+	assert_int_equal(dial(a, "evil.test", 443), ERR_DENIED);
+	assert_int_equal(atomic_load(&asked), 2);
+}
+
+/* Words that make no sense let nothing out, not even directly. */
+static void
+test_bad_proxy(void **state)
+{
+	struct asker *a = *state;
+	struct ctl_proxy m = {.kind = CTL_PROXY_HTTP,
+	    .host = span_str("0x7f.1"),
+	    .port = listening};
+
+	seat(a, "s-1", "{\"exceptions\":[]}");
+	assert_int_equal(desk_proxy(a->desk, &m), ERR_FORMAT);
+	assert_int_equal(dial(a, "evil.test", 443), ERR_IO);
+	m.host = span_str("127.0.0.1");
+	m.kind = 3;
+	assert_int_equal(desk_proxy(a->desk, &m), ERR_FORMAT);
+	assert_int_equal(dial(a, "evil.test", 443), ERR_IO);
+	assert_int_equal(atomic_load(&asked), 0);
+}
+
 static void
 listen_on_loopback(void)
 {
@@ -270,6 +411,7 @@ listen_on_loopback(void)
 	    getsockname(fd, (struct sockaddr *)&in, &n) != 0)
 		abort();
 	listening = ntohs(in.sin_port);
+	listener = fd;
 }
 
 int
@@ -282,6 +424,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_slow_session, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_misbehaviour, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
+	    cmocka_unit_test(test_proxy_way),
+	    cmocka_unit_test_setup_teardown(test_proxy, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_bad_proxy, setup, teardown),
 	};
 
 	listen_on_loopback();

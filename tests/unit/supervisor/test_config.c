@@ -28,6 +28,30 @@ static const struct {
     {"admin_group: a\ntypo: x\n", ERR_FORMAT, "", 0, 0, "line: 2"},
     {"admin_group: [a]\n", ERR_FORMAT, "", 0, 0, "line: 1"},
     {"admin_group: ''\n", ERR_FORMAT, "", 0, 0, "line: 1"},
+    {"proxy: { url: http://proxy.corp.test:3128 }\n", 0, "", 5, 60, ""},
+    {"proxy:\n  url: socks5://[2001:db8::1]:1080/\n  no_proxy: []\n", 0, "", 5,
+	60, ""},
+    {"proxy:\n  no_proxy: [a.test]\n", ERR_FORMAT, "", 0, 0, "url"},
+    {"proxy:\n  url: https://p.test:1\n", ERR_FORMAT, "", 0, 0,
+	"proxy (line: 2): it is neither http nor socks5; next: say http://"},
+    {"proxy:\n  url: p.test:1\n", ERR_FORMAT, "", 0, 0, "neither"},
+    {"proxy:\n  url: http://p.test\n", ERR_FORMAT, "", 0, 0, "no port"},
+    {"proxy:\n  url: http://p.test:0\n", ERR_FORMAT, "", 0, 0, "1 to 65535"},
+    {"proxy:\n  url: http://p.test:65536\n", ERR_FORMAT, "", 0, 0, "1 to"},
+    {"proxy:\n  url: http://p.test:1/x\n", ERR_FORMAT, "", 0, 0, "1 to"},
+    {"proxy:\n  url: http://:1\n", ERR_FORMAT, "", 0, 0, "its host"},
+    {"proxy:\n  url: http://P.test:1\n", ERR_FORMAT, "", 0, 0, "lower case"},
+    {"proxy:\n  url: http://p..test:1\n", ERR_FORMAT, "", 0, 0, "its host"},
+    {"proxy:\n  url: http://2001:db8::1:80\n", ERR_FORMAT, "", 0, 0,
+	"brackets"},
+    {"proxy:\n  url: http://u:canary@p.test:1\n", ERR_FORMAT, "", 0, 0,
+	"a credential in a file"},
+    {"proxy:\n  url: http://p.test:1\n  no_proxy: [ok.test, 'a b']\n",
+	ERR_FORMAT, "", 0, 0, "proxy (line: 3): no_proxy has \"a b\""},
+    {"proxy:\n  url: http://p.test:1\n  no_proxy: ['*']\n", ERR_FORMAT, "", 0,
+	0, "*.NAME"},
+    {"proxy:\n  url: http://p.test:1\n  no_proxy: a.test\n", ERR_FORMAT, "", 0,
+	0, "line: 3"},
     {"limits: {}\n", 0, "", 5, 60, ""},
     {"limits:\n  connections: 4\n", 0, "", 5, 60, ""},
     {"limits:\n  streams: 5\n  connections: 0\n", ERR_FORMAT, "", 0, 0,
@@ -72,6 +96,40 @@ table(void **state)
 		assert_int_equal(c.crashes, rows[i].crashes);
 		assert_int_equal(c.seconds, rows[i].seconds);
 	}
+}
+
+static void
+the_proxy_is_taken(void **state)
+{
+	struct config c;
+	char why[512], text[8192];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(
+	    config_parse(
+		span_str("proxy:\n  url: socks5://[2001:db8::1]:1080/\n"
+			 "  no_proxy: [intra.test, '*.lab.test', 10.0.0.1]\n"),
+		&c, why, sizeof(why)),
+	    0);
+	assert_int_equal(c.proxy.kind, CTL_PROXY_SOCKS5);
+	assert_string_equal(c.proxy.host, "[2001:db8::1]");
+	assert_int_equal(c.proxy.port, 1080);
+	assert_string_equal(c.proxy.past, "intra.test\n*.lab.test\n10.0.0.1");
+	assert_int_equal(config_default().proxy.kind, CTL_PROXY_NONE);
+	/* The password that is refused is not in the message. */
+	assert_int_equal(config_parse(span_str("proxy: { url: "
+					       "'http://u:canary@p.test:1' }"),
+			     &c, why, sizeof(why)),
+	    ERR_FORMAT);
+	assert_null(strstr(why, "canary"));
+	n = (size_t)snprintf(text, sizeof(text),
+	    "proxy:\n  url: http://p.test:1\n  no_proxy:\n");
+	for (int i = 0; i < 80; i++)
+		n += (size_t)snprintf(
+		    text + n, sizeof(text) - n, "  - a%d.%060d.test\n", i, i);
+	assert_int_equal(
+	    config_parse(span_of(text, n), &c, why, sizeof(why)), 0);
 }
 
 /* What is said counts, what is left out is the table's. */
@@ -140,6 +198,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(table),
 	    cmocka_unit_test(limits_are_taken),
+	    cmocka_unit_test(the_proxy_is_taken),
 	    cmocka_unit_test(each_row_has_both_ends),
 	    cmocka_unit_test(nul_is_refused),
 	};
