@@ -43,7 +43,7 @@ struct h1 {
 	enum h1_role role;
 	enum state state;
 	const char *why;
-	bool to_head, begun;
+	bool to_head, to_upgrade, begun;
 	unsigned interims, digits;
 	uint64_t left, body_bytes;
 	struct block head_block, trailer_block;
@@ -322,7 +322,7 @@ status_line(struct h1 *p, struct span line)
 			return refuse(p, "bad status");
 		status = status * 10 + (unsigned)(line.p[i] - '0');
 	}
-	if (status < 100 || status > 599 || status == 101)
+	if (status < 100 || status > 599 || (status == 101 && !p->to_upgrade))
 		return refuse(p, "bad status");
 	h->status = (uint16_t)status;
 	h->close = line.p[7] == '0';
@@ -442,6 +442,8 @@ response_framing(struct h1 *p, bool http10)
 	struct head *h = &p->head;
 	bool chunked = h->body == HEAD_BODY_CHUNKED;
 
+	if (h->status == 101 && http10)
+		return refuse(p, "an upgrade in HTTP/1.0");
 	if (chunked && http10)
 		return refuse(p, "chunked HTTP/1.0");
 	if (h->status < 200 && (chunked || h->has_length))
@@ -534,7 +536,9 @@ step_head(struct h1 *p, struct span *in, enum h1_event *event)
 		return r == ERR_TRUNCATED ? 0 : r;
 	if ((r = whole_head(p)) != 0)
 		return r;
-	if (p->role == H1_RESPONSE && p->head.status < 200) {
+	if (p->role == H1_RESPONSE && p->head.status == 101) {
+		p->state = S_DONE; /* what follows is another protocol's */
+	} else if (p->role == H1_RESPONSE && p->head.status < 200) {
 		if (p->interims++ == H1_INTERIM_MAX)
 			return refuse(p, "too many interim responses");
 		p->state = S_HEAD;
@@ -747,6 +751,7 @@ h1_start(struct h1 *p, bool to_head)
 		abort(); /* the caller lost count of its messages */
 	p->state = S_HEAD;
 	p->to_head = to_head;
+	p->to_upgrade = false;
 	p->begun = false;
 	p->interims = 0;
 	p->left = 0;
@@ -755,6 +760,13 @@ h1_start(struct h1 *p, bool to_head)
 	head_clear(&p->trailers);
 	buf_reset(p->head_block.raw);
 	buf_reset(p->trailer_block.raw);
+}
+
+void
+h1_start_upgrade(struct h1 *p)
+{
+	h1_start(p, false);
+	p->to_upgrade = true;
 }
 
 int

@@ -29,8 +29,9 @@
  * extensions; trailers by the same grammar. Refused with the rest:
  * leading empty lines, obs-fold, bare CR and LF, NUL and controls, HTTP/0.9
  * and 1.0 requests (but CONNECT, which some clients say in HTTP/1.0 and
- * then may say without Host), a body on CONNECT, a chunked or CL-bearing 1xx or 204,
- * 101, status outside 100 to 599, the 17th interim response.
+ * then may say without Host), a body on CONNECT, a chunked or CL-bearing
+ * 1xx or 204, a 101 that was not asked for, status outside 100 to 599, the
+ * 17th interim response.
  */
 #ifndef EGRESS_HTTP_H1_PARSE_H
 #define EGRESS_HTTP_H1_PARSE_H
@@ -56,6 +57,10 @@ void h1_free(struct h1 *p);
  * answers a HEAD request, so it has no body. Before the first byte of a
  * response it may also be called to say to_head. */
 void h1_start(struct h1 *p, bool to_head);
+
+/* Ready for the response to a request that asks for an upgrade: it may be
+ * 101, in HTTP/1.1. After that H1_HEAD nothing is consumed any more. */
+void h1_start_upgrade(struct h1 *p);
 
 /* ERR_FORMAT (h1_why() says why), ERR_TOO_BIG (a head of 64 KiB, 128
  * fields, 8 KiB of trailers), ERR_NOMEM; the parser is dead then. An

@@ -7,10 +7,11 @@
 static const struct {
 	uint16_t status;
 	const char *phrase;
-} phrases[] = {{100, "Continue"}, {102, "Processing"}, {103, "Early Hints"},
-    {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-    {206, "Partial Content"}, {301, "Moved Permanently"}, {302, "Found"},
-    {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
+} phrases[] = {{100, "Continue"}, {101, "Switching Protocols"},
+    {102, "Processing"}, {103, "Early Hints"}, {200, "OK"}, {201, "Created"},
+    {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
+    {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"},
+    {304, "Not Modified"}, {307, "Temporary Redirect"},
     {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
     {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
     {407, "Proxy Authentication Required"}, {408, "Request Timeout"},
@@ -136,6 +137,15 @@ put_framing(const struct head *h, bool no_body, struct buf *out)
 	return needs_zero(h, no_body) ? put_length(0, out) : 0;
 }
 
+/* Who upgrades neither closes nor keeps. */
+static int
+put_connection(const struct head *h, struct buf *out)
+{
+	if (h->upgrade && head_get(h, "upgrade", NULL))
+		return buf_put_str(out, "connection: upgrade\r\n");
+	return h->close ? buf_put_str(out, "connection: close\r\n") : 0;
+}
+
 int
 h1_put_head(const struct head *h, bool no_body, struct buf *out)
 {
@@ -154,7 +164,7 @@ h1_put_head(const struct head *h, bool no_body, struct buf *out)
 	if (h->expect && h->method.n != 0 &&
 	    (r = buf_put_str(out, "expect: 100-continue\r\n")) != 0)
 		return r;
-	if (h->close && (r = buf_put_str(out, "connection: close\r\n")) != 0)
+	if ((r = put_connection(h, out)) != 0)
 		return r;
 	return buf_put_str(out, "\r\n");
 }

@@ -11,7 +11,8 @@
 #include "egress/http/head.h"
 
 /* First line, fields in order, then the framing that h->body, length,
- * has_length, expect and close ask for, then the empty line. ERR_ARGUMENT
+ * has_length, expect, close and upgrade (with an Upgrade field, in place of
+ * close) ask for, then the empty line. ERR_ARGUMENT
  * when the head is not writable: a bad method, target, name or value, a
  * framing field (content-length, transfer-encoding) or Connection in the
  * list, HEAD_BODY_UNTIL_CLOSE without close. HEAD_BODY_NONE writes

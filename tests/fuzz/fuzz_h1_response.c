@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Responses, to HEAD (first byte odd) or not: whole and byte by byte agree
+/* Responses, to HEAD (first byte odd), to a request to
+ * upgrade (2), or to others: whole and byte by byte agree
  * on heads, bodies and the end. */
 #include "egress/http/h1_parse.h"
 #include "tests/fuzz/fuzz.h"
@@ -11,7 +12,7 @@ struct seen {
 };
 
 static struct seen
-look(struct span all, bool to_head, size_t piece)
+look(struct span all, bool to_head, bool upgrade, size_t piece)
 {
 	enum h1_event e = H1_MORE;
 	struct seen s = {0};
@@ -19,7 +20,10 @@ look(struct span all, bool to_head, size_t piece)
 	struct h1 *p;
 
 	MUST(h1_new(H1_RESPONSE, &p) == 0);
-	h1_start(p, to_head);
+	if (upgrade)
+		h1_start_upgrade(p);
+	else
+		h1_start(p, to_head);
 	while (s.err == 0 && all.n > 0 && s.ends == 0) {
 		struct span in = span_of(all.p, piece < all.n ? piece : all.n);
 		size_t had = in.n;
@@ -49,8 +53,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	struct span in = span_of(data + 1, size - 1);
-	bool to_head = (data[0] & 1) != 0;
-	struct seen a = look(in, to_head, size), b = look(in, to_head, 1);
+	bool to_head = (data[0] & 3) == 1, up = (data[0] & 2) != 0;
+	struct seen a = look(in, to_head, up, size),
+		    b = look(in, to_head, up, 1);
 
 	MUST((a.err == 0) == (b.err == 0));
 	if (a.err != 0)

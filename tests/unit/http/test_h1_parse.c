@@ -318,6 +318,47 @@ requests_read_the_same_at_every_split(void **state)
 	    "[connection=upgrade]\n[upgrade=websocket]\n\nEND\n");
 }
 
+/* A 101 that was asked for, cut anywhere: what follows is left alone. */
+static void
+an_upgrade_ends_the_parser(void **state)
+{
+	static const char text[] =
+	    "HTTP/1.1 103 E\r\n\r\nHTTP/1.1 101 S\r\nUpgrade: websocket\r\n"
+	    "Connection: Upgrade\r\n\r\n";
+	static const char old[] = "HTTP/1.0 101 S\r\nUpgrade: websocket\r\n"
+				  "Connection: Upgrade\r\n\r\n";
+	enum h1_event e;
+	struct span body;
+	struct h1 *p;
+
+	(void)state;
+	for (size_t cut = 0; cut < sizeof(text); cut++) {
+		char all[] = "HTTP/1.1 103 E\r\n\r\nHTTP/1.1 101 S\r\n"
+			     "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+			     "\r\nraw \r\n bytes";
+		size_t n = sizeof(all) - 1, heads = 0;
+		struct span in = span_of(all, cut);
+		assert_int_equal(h1_new(H1_RESPONSE, &p), 0);
+		h1_start_upgrade(p);
+		while (h1_next(p, &in, &e, &body) == 0 && e == H1_HEAD)
+			heads++;
+		in = span_of(all + cut, n - cut);
+		while (h1_next(p, &in, &e, &body) == 0 && e == H1_HEAD)
+			heads++;
+		assert_int_equal(e, H1_MORE);
+		assert_int_equal(heads, 2);
+		assert_int_equal(h1_head(p)->status, 101);
+		assert_true(h1_head(p)->upgrade);
+		assert_int_equal(in.n, n - sizeof(text) + 1);
+		h1_free(p);
+	}
+	struct span in = span_of(old, sizeof(old) - 1);
+	assert_int_equal(h1_new(H1_RESPONSE, &p), 0);
+	h1_start_upgrade(p);
+	assert_int_equal(h1_next(p, &in, &e, &body), ERR_FORMAT);
+	h1_free(p);
+}
+
 static void
 responses_read_the_same_at_every_split(void **state)
 {
@@ -452,6 +493,7 @@ main(void)
 	    cmocka_unit_test(refusals),
 	    cmocka_unit_test(every_control_byte_is_refused),
 	    cmocka_unit_test(requests_read_the_same_at_every_split),
+	    cmocka_unit_test(an_upgrade_ends_the_parser),
 	    cmocka_unit_test(responses_read_the_same_at_every_split),
 	    cmocka_unit_test(bytes_after_a_response_are_seen),
 	    cmocka_unit_test(truncation_is_seen),
