@@ -180,6 +180,8 @@ metadata_from_options(
 	if (args_has(a, "note"))
 		r |= json_object_set_new(
 		    m, "note", json_string(args_value(a, "note")));
+	if (args_has(a, "echoes"))
+		r |= json_object_set_new(m, "echoes", json_true());
 	if (args_has(a, "short"))
 		r |= json_object_set_new(m, "unscrubbable", json_true());
 	if (r != 0) {

@@ -36,6 +36,8 @@ static const struct verb_option add_options[] = {
 	{"env", "VARIABLE", 0, true,
 	    "the placeholder goes there in the sandbox"},
 	{"note", "TEXT", 0, false, "for people"},
+	{"echoes", NULL, 0, false,
+	    "answers may show it: never ask for parts of them"},
 	{"short", NULL, 0, false,
 	    "accept under 12 bytes, which replies cannot be cleaned of"},
 	{"from-file", "PATH", 0, false, "read the value there; - for stdin"},

@@ -403,7 +403,10 @@ read_plain(const struct ctx *c, const json_t *j, struct metadata *m)
 	m->created = (int64_t)created;
 	m->rotated = (int64_t)rotated;
 	r = json_flag(j, "unscrubbable", &m->unscrubbable);
-	return r == 0 || r == ERR_NOT_FOUND ? 0 : wrong(c, "unscrubbable");
+	if (r != 0 && r != ERR_NOT_FOUND)
+		return wrong(c, "unscrubbable");
+	r = json_flag(j, "echoes", &m->echoes);
+	return r == 0 || r == ERR_NOT_FOUND ? 0 : wrong(c, "echoes");
 }
 
 static int
@@ -420,7 +423,7 @@ read_metadata(const struct ctx *c, const json_t *j, struct metadata *m)
 {
 	static const char *const names[] = {"name", "kind", "version",
 	    "created", "rotated", "note", "bindings", "placeholder", "env",
-	    "preset", "unscrubbable", NULL};
+	    "preset", "unscrubbable", "echoes", NULL};
 	int r;
 
 	if ((r = only(c, j, "metadata", names)) != 0 ||
@@ -575,6 +578,8 @@ metadata_to_json(const struct metadata *m)
 		r |= set_text(o, "preset", m->preset);
 	r |= json_object_set_new(
 	    o, "unscrubbable", json_boolean(m->unscrubbable));
+	if (m->echoes)
+		r |= json_object_set_new(o, "echoes", json_true());
 	return done(o, r);
 }
 

@@ -73,6 +73,7 @@ struct metadata {
 	size_t n_env;
 	char preset[GRANT_NAME_MAX]; /* empty: none */
 	bool unscrubbable; /* the owner accepts a value under 12 bytes */
+	bool echoes; /* where it is sent, answers may show it: no ranges */
 };
 
 void metadata_init(struct metadata *m);

@@ -4,6 +4,8 @@
 #include "egress/courier/attach.h"
 
 #include "egress/courier/carriers.h"
+#include "egress/courier/coding.h"
+#include "egress/courier/ws_open.h"
 #include "messages/traffic.h"
 
 #include <sodium.h>
@@ -97,14 +99,44 @@ static bool
 is_ours(const struct attach *a, struct span name)
 {
 	return span_is(name, "host") || span_is(name, "expect") ||
-	       (a->n_slots > 0 && span_is(name, "accept-encoding")) ||
+	       (a->upgrade && ws_open_drops(name)) ||
+	       (a->no_ranges &&
+		   (span_is(name, "range") || span_is(name, "if-range"))) ||
 	       carriers_is_header(name, a->slots, a->n_slots);
+}
+
+/* Of the codings that the guest accepts those that can be looked into. */
+static int
+add_accepted(struct span value, struct head *h)
+{
+	struct buf *kept = buf_new(HEAD_BYTES_MAX);
+	int r = kept == NULL ? ERR_NOMEM : coding_accept(value, kept);
+
+	if (r == 0 && buf_len(kept) > 0)
+		r = head_add(h, span_str("accept-encoding"), buf_span(kept));
+	buf_free(kept);
+	return r;
+}
+
+/* None is left, or what is asked for is a part, and a part of a coded whole
+ * cannot be looked into. Who says nothing of codings has nothing said. */
+static int
+settle_codings(struct head *h, bool asked)
+{
+	bool part = head_get(h, "range", NULL);
+
+	if (part)
+		(void)head_remove(h, span_str("accept-encoding"));
+	if ((!asked && !part) || head_get(h, "accept-encoding", NULL))
+		return 0;
+	return head_add(h, span_str("accept-encoding"), span_str("identity"));
 }
 
 static int
 add_guest_fields(const struct attach *a, struct head *h)
 {
 	struct head from;
+	bool asked = false;
 	int r;
 
 	head_init(&from);
@@ -112,9 +144,16 @@ add_guest_fields(const struct attach *a, struct head *h)
 		goto out;
 	for (size_t i = 0; i < from.n_fields && r == 0; i++) {
 		const struct head_field *f = &from.fields[i];
-		if (!is_ours(a, f->name))
+		bool codings =
+		    a->inspect && span_is(f->name, "accept-encoding");
+		asked |= codings;
+		if (codings)
+			r = add_accepted(f->value, h);
+		else if (!is_ours(a, f->name))
 			r = head_add(h, f->name, f->value);
 	}
+	if (r == 0 && a->inspect)
+		r = settle_codings(h, asked);
 out:
 	head_clear(&from);
 	return r;
@@ -151,14 +190,6 @@ add_slot(const struct attach *a, struct span value, struct buf *target,
 	return head_add_borrowed(h, span_str(name), value);
 }
 
-/* A coded answer of a host that gets credentials could not be searched for
- * them, not even where this request carries none. */
-static int
-add_identity(struct head *h)
-{
-	return head_add(h, span_str("accept-encoding"), span_str("identity"));
-}
-
 void
 attach_clear(struct attached *h)
 {
@@ -185,7 +216,7 @@ attach_head(const struct attach *a, struct attached *out)
 	if (out->value == NULL || out->target == NULL)
 		return ERR_NOMEM;
 	if ((r = add_host(a, h)) != 0 || (r = add_guest_fields(a, h)) != 0 ||
-	    (a->n_slots > 0 && (r = add_identity(h)) != 0))
+	    (a->upgrade && (r = ws_open_add(h)) != 0))
 		return r;
 	out->never = h->n_fields;
 	if (a->slot == NULL)

@@ -26,6 +26,9 @@ struct attach {
 	uint8_t body;	     /* enum traffic_body */
 	uint64_t length;
 	bool expect;
+	bool upgrade;	/* a WebSocket's handshake (ws_open.h) */
+	bool inspect;	/* the answer is looked into: ask for what can be */
+	bool no_ranges; /* of an answer that may hold the credential */
 	/* The slots of all credentials on this host: what to take out. */
 	const struct slot *const *slots;
 	size_t n_slots;

@@ -130,6 +130,12 @@ body_end(struct body *b, struct buf *out)
 	return scrub_end(b->plain, out);
 }
 
+bool
+body_is_bulky(const struct body *b)
+{
+	return b->plain == NULL;
+}
+
 size_t
 body_held(const struct body *b)
 {

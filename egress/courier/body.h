@@ -42,6 +42,10 @@ MUST_USE int
 body_run(struct body *b, struct span in, struct span *lent, struct buf *out);
 MUST_USE int body_idle(struct body *b, struct buf *out);
 MUST_USE int body_end(struct body *b, struct buf *out);
+/* Coded or a WebSocket: up to CODED_HOLD_MAX bytes may be let out by one
+ * that is taken in; feed at most BODY_BULKY_STEP at once. */
+#define BODY_BULKY_STEP (16 * 1024)
+bool body_is_bulky(const struct body *b);
 /* Bytes taken in and not given out yet. */
 size_t body_held(const struct body *b);
 /* Why body_new() or a later call failed with err; b may be NULL. */

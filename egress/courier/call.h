@@ -50,7 +50,9 @@ bool call_is_open(const struct call *k);
 struct span call_address(const struct call *k); /* as dialled, or empty */
 
 /* The head. Its fields from the never-th on, and its target, hold a
- * credential: no table keeps them. ERR_ARGUMENT: it cannot be written. */
+ * credential: no table keeps them. ERR_ARGUMENT: it cannot be written.
+ * h->upgrade (the key must say http1): after a CALL_HEAD of 101 the call
+ * is like a tunnel's. */
 MUST_USE int call_send(struct call *k, const struct head *h, size_t never);
 /* How many bytes may be given now; 0: CALL_DRAINED comes. */
 size_t call_room(const struct call *k);

@@ -18,7 +18,10 @@ h1_send(struct call *k, const struct head *h, size_t never)
 	int r = out == NULL ? ERR_NOMEM : h1_put_head(h, false, out);
 
 	(void)never; /* HTTP/1.1 keeps nothing */
-	h1_start(upstream_parser(k->up), span_is(h->method, "HEAD"));
+	if (h->upgrade)
+		h1_start_upgrade(upstream_parser(k->up));
+	else
+		h1_start(upstream_parser(k->up), span_is(h->method, "HEAD"));
 	k->chunked = h->body == HEAD_BODY_CHUNKED;
 	k->ended = h->body == HEAD_BODY_NONE;
 	if (r == 0)
@@ -95,6 +98,8 @@ give(struct call *k, enum h1_event event, struct span body,
 		out->head = h1_head(p);
 		k->answered = out->head->status >= 200;
 		k->closing = out->head->close;
+		if (out->head->status == 101)
+			call_upgraded(k);
 	} else if (event == H1_BODY) {
 		out->kind = CALL_BYTES;
 		out->bytes = body;

@@ -37,6 +37,9 @@ struct call {
 
 extern const struct call_type call_h1, call_plain;
 
+/* A 101 has come: what follows are bytes, as in a tunnel. */
+void call_upgraded(struct call *k);
+
 /* Log why an answer is refused; returns err. */
 int call_refuse(const struct call *k, int err, const char *why);
 

@@ -66,6 +66,13 @@ plain_reusable(struct call *k)
 	return false;
 }
 
+void
+call_upgraded(struct call *k)
+{
+	k->type = &call_plain;
+	k->ended = false;
+}
+
 const struct call_type call_plain = {.send = plain_send,
     .room = plain_room,
     .body = plain_body,

@@ -8,6 +8,7 @@
 #define COURIER_COURIER_H
 
 #include "egress/courier/audit.h"
+#include "egress/courier/decode.h"
 #include "egress/courier/lease.h"
 #include "egress/courier/limits.h"
 #include "egress/courier/rules.h"
@@ -23,6 +24,7 @@ struct courier {
 	struct bounds bounds;
 	struct rules *rules;
 	struct leases *leases;
+	struct decode_pool decoding; /* what coded answers take */
 	struct limits *limits;
 	struct audit *audit;
 	struct pool *pool;

@@ -110,6 +110,8 @@ add_slot(struct decision *d, const struct lease *lease)
 	const struct slot *s =
 	    metadata_slot_for(&lease->metadata, d->host.name, d->port);
 
+	if (s != NULL && lease->metadata.echoes)
+		d->echoes = true;
 	for (size_t i = 0; i < d->n_slots; i++) {
 		if (d->slots[i] == s)
 			return;

@@ -36,6 +36,7 @@ struct decision {
 	const struct slot *slot;
 	const struct slot *slots[DECISION_SLOTS_MAX]; /* of this host */
 	size_t n_slots;
+	bool echoes; /* what one of them is put in may come back */
 };
 
 /* clean: emptied, then the target without carriers. Everything in out is

@@ -96,9 +96,11 @@ make_exchange(struct courier *c, const struct traffic_request *m, uint32_t id,
 	c->exchanges = e;
 	c->n_exchanges++;
 	e->pending = buf_new(PENDING_MAX);
+	e->late = buf_new(CODED_HOLD_MAX + BODY_BULKY_STEP);
 	e->clean = buf_new(HEAD_TARGET_MAX);
-	r = e->pending == NULL || e->clean == NULL ? ERR_NOMEM
-						   : keep_request(e, m);
+	r = e->pending == NULL || e->clean == NULL || e->late == NULL
+		? ERR_NOMEM
+		: keep_request(e, m);
 	if (r != 0) {
 		exchange_free(e);
 		return r;
@@ -127,7 +129,8 @@ exchange_request(struct courier *c, const struct traffic_request *m)
 {
 	if (m->way < WAY_INTERCEPT || m->way > WAY_BASE ||
 	    m->body > BODY_CHUNKED || m->expect > 1 || m->te > 1 ||
-	    m->upgrade != 0 || /* no gate asks for one yet */
+	    m->upgrade > 1 ||
+	    (m->upgrade != 0 && (m->body != BODY_NONE || m->expect != 0)) ||
 	    (m->body != BODY_LENGTH && m->length != 0))
 		return ERR_FORMAT;
 	return begin(c, m, m->stream);
@@ -185,7 +188,7 @@ exchange_end(struct courier *c, const struct traffic_end *m)
 
 	if (e == NULL)
 		return 0; /* crossed our end */
-	if (e->m.way != WAY_TUNNEL && e->m.body == BODY_NONE)
+	if (e->m.way != WAY_TUNNEL && e->m.body == BODY_NONE && !e->ws_open)
 		return m->trailers.n == 0 ? 0 : ERR_FORMAT;
 	if (e->up_ended || (e->m.body == BODY_LENGTH && e->body_left != 0) ||
 	    (e->m.body != BODY_CHUNKED && m->trailers.n != 0))

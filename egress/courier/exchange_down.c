@@ -4,6 +4,8 @@
  * not sent. */
 #include "egress/courier/exchange_inside.h"
 
+#include "lib/log.h"
+
 #define GATE_HIGH (1024 * 1024) /* the upstreams are not read beyond */
 
 static void
@@ -20,14 +22,41 @@ send_body(struct exchange *e, struct span s)
 	}
 }
 
-/* What the scrubber holds will need credit as well. */
+/* As far as the credit goes; the rest is late. */
+static int
+give(struct exchange *e, struct span s)
+{
+	size_t n = s.n < e->down_credit ? s.n : e->down_credit;
+
+	if (buf_len(e->late) > 0)
+		n = 0;
+	send_body(e, span_of(s.p, n));
+	return s.n == n ? 0 : buf_put_span(e->late, span_from(s, n));
+}
+
+static void
+give_late(struct exchange *e)
+{
+	size_t n = buf_len(e->late);
+
+	n = n < e->down_credit ? n : e->down_credit;
+	if (n == 0)
+		return;
+	send_body(e, span_of(buf_span(e->late).p, n));
+	buf_consume(e->late, n);
+}
+
+/* What is held of a plain body will need credit as well. Of others it is
+ * let out in larger pieces, which may be late. */
 static size_t
 room_down(const struct exchange *e)
 {
-	size_t held = e->scrub == NULL ? 0 : scrub_held(e->scrub);
+	size_t held = e->body == NULL ? 0 : body_held(e->body);
 
 	if (e->c->gate == NULL || link_queued(e->c->gate) > GATE_HIGH)
 		return 0;
+	if (e->body != NULL && body_is_bulky(e->body))
+		return e->down_credit > 0 ? BODY_BULKY_STEP : 0;
 	return e->down_credit > held ? e->down_credit - held : 0;
 }
 
@@ -35,38 +64,51 @@ void
 exchange_on_tail(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct exchange *e = w->data;
-	struct buf *out = buf_new(SCRUB_LET_GO);
+	struct buf *out = buf_new(body_held(e->body));
+	int r = out == NULL ? ERR_NOMEM : body_idle(e->body, out);
 
 	(void)loop;
 	(void)events;
-	if (out != NULL && scrub_idle(e->scrub, out) == 0)
-		send_body(e, buf_span(out));
-	buf_free(out); /* without memory it waits for the next bytes */
+	if (r == 0)
+		r = give(e, buf_span(out));
+	buf_free(out);
+	if (r != 0)
+		exchange_stop(e, body_reason(e->body, r));
 }
 
-static int
+static void
+wait_for_tail(struct exchange *e)
+{
+	ev_timer_stop(e->c->loop, &e->tail);
+	if (body_held(e->body) == 0)
+		return;
+	ev_timer_set(&e->tail, TAIL_S, 0.);
+	ev_timer_start(e->c->loop, &e->tail);
+}
+
+/* REASON_NONE, or why it cannot be passed on. */
+static enum reason
 pass_body(struct exchange *e, struct span s)
 {
+	struct span lent;
 	struct buf *out;
 	int r;
 
 	if (!limits_down(e->usage, s.n))
-		return ERR_DENIED;
-	if (e->scrub == NULL) {
+		return REASON_LIMIT_BYTES;
+	if (e->body == NULL) { /* a tunnel */
 		send_body(e, s);
-		return 0;
+		return REASON_NONE;
 	}
-	if ((out = buf_new(s.n + scrub_held(e->scrub) + 1)) == NULL)
-		return ERR_NOMEM;
-	if ((r = scrub_run(e->scrub, s, out)) == 0)
-		send_body(e, buf_span(out));
+	out = buf_new(s.n + body_held(e->body) + 1);
+	r = out == NULL ? ERR_NOMEM : body_run(e->body, s, &lent, out);
+	if (r == 0 && (r = give(e, lent)) == 0)
+		r = give(e, buf_span(out));
 	buf_free(out);
-	if (r == 0 && scrub_held(e->scrub) > 0) {
-		ev_timer_stop(e->c->loop, &e->tail);
-		ev_timer_set(&e->tail, TAIL_S, 0.);
-		ev_timer_start(e->c->loop, &e->tail);
-	}
-	return r;
+	if (r != 0)
+		return body_reason(e->body, r);
+	wait_for_tail(e);
+	return REASON_NONE;
 }
 
 static int
@@ -76,12 +118,12 @@ flush_tail(struct exchange *e)
 	int r;
 
 	ev_timer_stop(e->c->loop, &e->tail);
-	if (e->scrub == NULL || scrub_held(e->scrub) == 0)
+	if (e->body == NULL)
 		return 0;
-	if ((out = buf_new(scrub_held(e->scrub))) == NULL)
-		return ERR_NOMEM;
-	if ((r = scrub_end(e->scrub, out)) == 0)
-		send_body(e, buf_span(out));
+	out = buf_new(body_held(e->body));
+	r = out == NULL ? ERR_NOMEM : body_end(e->body, out);
+	if (r == 0)
+		r = give(e, buf_span(out));
 	buf_free(out);
 	return r;
 }
@@ -108,23 +150,6 @@ scrub_fields(struct scrub_set *set, const struct head *h, struct buf *out)
 	return r;
 }
 
-static bool
-is_coded(const struct head *h)
-{
-	struct span list, member;
-
-	for (size_t i = 0; i < h->n_fields; i++) {
-		if (!span_is(h->fields[i].name, "content-encoding"))
-			continue;
-		list = h->fields[i].value;
-		while (head_list_next(&list, &member)) {
-			if (!span_caseeq(member, span_str("identity")))
-				return true;
-		}
-	}
-	return false;
-}
-
 static void
 fill_response(const struct exchange *e, const struct head *h,
     struct buf *packed, struct traffic_response *m)
@@ -138,12 +163,28 @@ fill_response(const struct exchange *e, const struct head *h,
 	    .headers = buf_span(packed)};
 }
 
+/* A final answer's body: how it will be looked into. */
+static enum reason
+open_body(struct exchange *e, struct scrub_set *set, const struct head *h)
+{
+	struct body_spec spec = {.set = set,
+	    .head = h,
+	    .websocket = h->status == 101,
+	    .inspect = h->body != HEAD_BODY_NONE &&
+		       (e->inspect || !scrub_set_empty(set)),
+	    .pool = &e->c->decoding};
+	int r = body_new(&spec, &e->body);
+
+	return r == 0 ? REASON_NONE : body_reason(NULL, r);
+}
+
 /* REASON_NONE, or why the answer cannot be passed on. */
 static enum reason
 pass_head(struct exchange *e, struct head *h)
 {
 	struct scrub_set *set = leases_scrub_set(e->c->leases);
 	struct buf *packed = buf_new(TRAFFIC_HEAD_MAX);
+	bool final = h->status >= 200 || h->status == 101;
 	enum reason why = REASON_NONE;
 	struct traffic_response m;
 
@@ -153,20 +194,40 @@ pass_head(struct exchange *e, struct head *h)
 		why = REASON_UPSTREAM_BROKEN;
 	else if (scrub_fields(set, h, packed) != 0)
 		why = REASON_CREDENTIAL_ECHO;
-	else if (h->status >= 200 && e->inspect && h->body != HEAD_BODY_NONE &&
-		 is_coded(h))
-		why = REASON_UPSTREAM_ENCODED;
-	else if (h->status >= 200 && scrub_new(set, &e->scrub) != 0)
-		why = REASON_CREDENTIAL_ECHO;
+	else if (final)
+		why = open_body(e, set, h);
 	if (why == REASON_NONE) {
 		fill_response(e, h, packed, &m);
 		exchange_tell(e,
-		    h->status < 200 ? &msg_traffic_interim
-				    : &msg_traffic_response,
-		    &m);
+		    final ? &msg_traffic_response : &msg_traffic_interim, &m);
 	}
 	buf_free(packed);
 	return why;
+}
+
+static enum reason
+broken(const struct exchange *e, const char *why)
+{
+	log_event(LOG_WARN, "upstream_broken", LOG_STR("host", e->host.name),
+	    LOG_STR("why", why));
+	return REASON_UPSTREAM_BROKEN;
+}
+
+/* The call says 101 only where it was asked for. */
+static enum reason
+on_upgraded(struct exchange *e, struct head *h)
+{
+	const char *why = NULL;
+	enum reason r;
+
+	if (ws_open_answer(h, e->ws_key, e->m.headers, &why) != 0)
+		return broken(e, why);
+	if ((r = pass_head(e, h)) != REASON_NONE)
+		return r;
+	ws_start(&e->ws_up, WS_CLIENT);
+	e->ws_open = true;
+	e->up_ended = e->up_sent = false;
+	return REASON_NONE;
 }
 
 static enum reason
@@ -174,33 +235,33 @@ on_head(struct exchange *e, struct head *h)
 {
 	enum reason why = REASON_NONE;
 
-	/* A 100 goes only to who waits for it; 101 was never asked for. */
-	if (h->status != 100 || e->m.expect != 0)
+	if (h->status == 206 && e->no_ranges)
+		return broken(e, "a part that nobody asked for");
+	/* A 100 goes only to who waits for it. */
+	if (h->status == 101)
+		why = on_upgraded(e, h);
+	else if (h->status != 100 || e->m.expect != 0)
 		why = pass_head(e, h);
-	if (why == REASON_NONE && h->status >= 200) {
+	if (why == REASON_NONE && (h->status >= 200 || h->status == 101)) {
 		e->answered = true;
 		e->status = h->status;
 	}
 	return why;
 }
 
-static int
-send_end(struct exchange *e, const struct head *trailers)
+/* The end has come; it is passed on when nothing is late. */
+static enum reason
+on_end(struct exchange *e, const struct head *trailers)
 {
 	struct scrub_set *set = leases_scrub_set(e->c->leases);
-	struct buf *packed = buf_new(TRAFFIC_HEAD_MAX);
-	int r = set == NULL || packed == NULL ? ERR_NOMEM : flush_tail(e);
+	int r = flush_tail(e);
 
-	if (r == 0 && trailers != NULL)
-		r = scrub_fields(set, trailers, packed);
-	if (r == 0) {
-		e->down_ended = true;
-		exchange_tell(e, &msg_traffic_end,
-		    &(struct traffic_end){
-			.stream = e->id, .trailers = buf_span(packed)});
-	}
-	buf_free(packed);
-	return r;
+	if (r != 0)
+		return body_reason(e->body, r);
+	if (set == NULL || (e->trailers = buf_new(TRAFFIC_HEAD_MAX)) == NULL ||
+	    (trailers != NULL && scrub_fields(set, trailers, e->trailers) != 0))
+		return REASON_CREDENTIAL_ECHO;
+	return REASON_NONE;
 }
 
 /* The answer is complete. True: the exchange goes on. */
@@ -211,7 +272,7 @@ after_end(struct exchange *e)
 		exchange_finish(e, "complete");
 		return false;
 	}
-	if (e->m.way == WAY_TUNNEL)
+	if (e->m.way == WAY_TUNNEL || e->ws_open)
 		return true; /* the other half is still open */
 	/* Answered before all was asked: the rest is thrown away. */
 	exchange_keep_address(e);
@@ -229,10 +290,16 @@ after_end(struct exchange *e)
 	return true;
 }
 
-static enum reason
-reason_of_body(int err)
+/* Everything else is passed on: the end too. False: the exchange is gone,
+ * or has no call any more. */
+static bool
+pass_end(struct exchange *e)
 {
-	return err == ERR_DENIED ? REASON_LIMIT_BYTES : REASON_CREDENTIAL_ECHO;
+	e->down_ended = true;
+	exchange_tell(e, &msg_traffic_end,
+	    &(struct traffic_end){
+		.stream = e->id, .trailers = buf_span(e->trailers)});
+	return after_end(e) && e->call != NULL;
 }
 
 static enum reason
@@ -247,48 +314,59 @@ reason_of_answer(const struct exchange *e, int err)
 static enum reason
 pass(struct exchange *e, const struct call_piece *p)
 {
-	int r;
+	enum reason why;
 
 	switch (p->kind) {
 	case CALL_HEAD:
 		return on_head(e, p->head);
 	case CALL_BYTES:
-		if ((r = pass_body(e, p->bytes)) != 0)
-			return reason_of_body(r);
-		call_took(e->call);
-		return REASON_NONE;
+		if ((why = pass_body(e, p->bytes)) == REASON_NONE)
+			call_took(e->call);
+		return why;
 	case CALL_END:
-		if (send_end(e, p->head) == 0)
-			return REASON_NONE;
-		return REASON_CREDENTIAL_ECHO;
+		return on_end(e, p->head);
 	case CALL_NOTHING:
 		break;
 	}
 	return REASON_NONE;
 }
 
-bool
-exchange_pump_down(struct exchange *e)
+/* One piece. False: no more for now, or the exchange is gone (*gone). */
+static bool
+pump_once(struct exchange *e, bool *gone)
 {
 	struct call_piece p;
 	enum reason why;
 	int r;
 
+	if ((r = call_next(e->call, room_down(e), &p)) != 0)
+		why = reason_of_answer(e, r);
+	else
+		why = pass(e, &p);
+	*gone = why != REASON_NONE;
+	if (*gone)
+		exchange_stop(e, why);
+	if (*gone || p.kind == CALL_NOTHING)
+		return false;
+	exchange_progress(e);
+	return true;
+}
+
+bool
+exchange_pump_down(struct exchange *e)
+{
+	bool gone = false;
+
 	if (e->state != OPEN)
 		return e->state == DIALING;
-	for (;;) {
-		if ((r = call_next(e->call, room_down(e), &p)) != 0) {
-			exchange_stop(e, reason_of_answer(e, r));
-			return false;
-		}
-		if (p.kind == CALL_NOTHING)
-			return true;
-		if ((why = pass(e, &p)) != REASON_NONE) {
-			exchange_stop(e, why);
-			return false;
-		}
-		if (p.kind == CALL_END)
-			return after_end(e) && e->call != NULL;
-		exchange_progress(e);
-	}
+	if (e->down_ended)
+		return true;
+	do {
+		give_late(e);
+		if (buf_len(e->late) > 0)
+			return true; /* until there is credit */
+		if (e->trailers != NULL)
+			return pass_end(e);
+	} while (pump_once(e, &gone));
+	return !gone;
 }

@@ -22,9 +22,11 @@ exchange_free(struct exchange *e)
 	ev_timer_stop(c->loop, &e->timer);
 	ev_timer_stop(c->loop, &e->tail);
 	call_free(e->call);
-	scrub_free(e->scrub);
+	body_free(e->body);
 	if (e->usage != NULL)
 		limits_leave(e->usage);
+	buf_free(e->late);
+	buf_free(e->trailers);
 	buf_free(e->pending);
 	buf_free(e->clean);
 	buf_free(e->store);

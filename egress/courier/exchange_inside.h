@@ -15,10 +15,12 @@
 #ifndef COURIER_EXCHANGE_INSIDE_H
 #define COURIER_EXCHANGE_INSIDE_H
 
+#include "egress/courier/body.h"
 #include "egress/courier/call.h"
 #include "egress/courier/decision.h"
 #include "egress/courier/exchange.h"
-#include "egress/courier/scrub.h"
+#include "egress/courier/ws_open.h"
+#include "egress/http/ws.h"
 
 /* What may begin a secret waits this long in an idle stream. */
 #define TAIL_S 0.001
@@ -44,13 +46,19 @@ struct exchange {
 	struct host host;
 	uint16_t port;
 	bool hide_query, dropped, logged;
-	bool inspect;	     /* the host gets credentials: no coded answer */
+	bool inspect;	     /* the answer is to be looked into */
+	bool no_ranges;	     /* nor may it be asked for in parts */
 	struct usage *usage; /* NULL: not counted in */
 	bool budget;	     /* it waits, or did, for requests to be leased */
 
 	struct call *call; /* NULL: none, or none any more */
-	struct scrub *scrub;
+	struct body *body; /* the answer's, once it has begun */
 	struct ev_timer timer, tail;
+
+	/* A WebSocket: after the 101 both ways carry frames. */
+	char ws_key[WS_KEY_MAX];
+	bool ws_open;
+	struct ws ws_up; /* the guest's frames */
 
 	/* Gate to upstream. */
 	struct buf *pending;
@@ -61,7 +69,10 @@ struct exchange {
 
 	/* Upstream to gate. */
 	uint32_t down_credit; /* ours */
-	bool answered, down_ended;
+	bool answered;
+	struct buf *late;     /* more than the credit, of a coded body */
+	struct buf *trailers; /* NULL until the end has come, */
+	bool down_ended;      /* and was passed on */
 	unsigned status;
 	uint64_t bytes_up, bytes_down; /* of bodies */
 	char address[65];

@@ -48,6 +48,7 @@ keep_decision(struct exchange *e, const struct decision *d)
 	e->hide_query = d->carriers.in_query;
 	e->dropped = d->carriers.dropped;
 	e->inspect = d->n_slots > 0;
+	e->no_ranges = d->echoes;
 	if (d->jti != NULL)
 		copy_name(e->jti, sizeof(e->jti), d->jti);
 	if (d->grant != NULL)
@@ -65,7 +66,8 @@ new_call(struct exchange *e, const struct grant *g)
 {
 	struct upstream_key key = {.version = e->version,
 	    .port = e->port,
-	    .tunnel = e->m.way == WAY_TUNNEL};
+	    .tunnel = e->m.way == WAY_TUNNEL,
+	    .http1 = e->m.upgrade != 0};
 
 	copy_name(key.grant, sizeof(key.grant), e->grant);
 	copy_name(key.credential, sizeof(key.credential), e->credential);
@@ -136,6 +138,10 @@ exchange_decide(struct exchange *e)
 		return;
 	}
 	keep_decision(e, &d);
+	if (d.reason == REASON_NONE && e->m.upgrade != 0 &&
+	    ws_open_request(e->m.method, e->m.headers, e->ws_key, &d.detail) !=
+		0)
+		d.reason = REASON_BAD_REQUEST;
 	if (d.reason == REASON_NONE)
 		d.reason = audit_closed(e->c->audit);
 	if (d.reason != REASON_NONE)
@@ -157,6 +163,11 @@ still_as_decided(const struct exchange *e, const struct decision *d)
 static int
 send_head(struct exchange *e, const struct decision *d)
 {
+	const struct scrub_set *set = leases_scrub_set(e->c->leases);
+
+	if (set == NULL)
+		return ERR_NOMEM;
+	e->inspect |= !scrub_set_empty(set);
 	struct attach a = {.method = e->m.method,
 	    .target = buf_span(e->clean),
 	    .host = e->host.name,
@@ -165,6 +176,9 @@ send_head(struct exchange *e, const struct decision *d)
 	    .body = e->m.body,
 	    .length = e->m.length,
 	    .expect = e->m.expect != 0,
+	    .upgrade = e->m.upgrade != 0,
+	    .inspect = e->inspect,
+	    .no_ranges = e->no_ranges,
 	    .slots = d->slots,
 	    .n_slots = d->n_slots,
 	    .slot = d->slot,

@@ -38,6 +38,10 @@ exchange_pump_up(struct exchange *e)
 	    r == 0 && buf_len(e->pending) > 0 && (n = call_room(e->call)) > 0) {
 		struct span s = buf_span(e->pending);
 		n = s.n < n ? s.n : n;
+		if (e->ws_open && ws_check(&e->ws_up, span_of(s.p, n)) != 0) {
+			exchange_stop(e, REASON_BAD_REQUEST);
+			return false;
+		}
 		if (!limits_up(e->usage, n)) {
 			exchange_stop(e, REASON_LIMIT_BYTES);
 			return false;

@@ -96,6 +96,12 @@ scrub_set_add(struct scrub_set *s, const struct keep *secret)
 	return r;
 }
 
+bool
+scrub_set_empty(const struct scrub_set *s)
+{
+	return s->filter == NULL;
+}
+
 int
 scrub_set_seal(struct scrub_set *s)
 {

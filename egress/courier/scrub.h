@@ -39,6 +39,8 @@ struct scrub;
 /* Sets are counted: a scrub holds its own. */
 MUST_USE int scrub_set_new(struct scrub_set **out);
 MUST_USE int scrub_set_add(struct scrub_set *s, const struct keep *secret);
+/* Is there nothing to look for? */
+bool scrub_set_empty(const struct scrub_set *s);
 /* After the last add; before the first scrub. */
 MUST_USE int scrub_set_seal(struct scrub_set *s);
 struct scrub_set *scrub_set_hold(struct scrub_set *s);

@@ -287,7 +287,7 @@ same_key(const struct upstream_key *a, const struct upstream_key *b)
 {
 	return !a->tunnel && !b->tunnel && strcmp(a->grant, b->grant) == 0 &&
 	       strcmp(a->credential, b->credential) == 0 &&
-	       a->version == b->version && strcmp(a->host, b->host) == 0 &&
+	       a->version == b->version && a->http1 == b->http1 && strcmp(a->host, b->host) == 0 &&
 	       a->port == b->port;
 }
 

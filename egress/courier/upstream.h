@@ -29,6 +29,7 @@ struct upstream_key {
 	char host[HOST_MAX];
 	uint16_t port;
 	bool tunnel; /* plain, never reused */
+	bool http1;  /* nothing newer will do */
 };
 
 enum upstream_event {

@@ -2,6 +2,7 @@
 """The courier alone, in its walls, between a gate, a minter, a vault and a
 dialer that this test plays, and a real TLS server."""
 import base64
+import gzip
 import json
 import os
 import resource
@@ -223,7 +224,8 @@ def test_brokered():
             r = up.requests[-1]
             assert r.header("authorization") == ["Bearer " + SECRET.decode()]
             assert r.header("host") == [HOST]
-            assert r.header("accept-encoding") == ["identity"]
+            assert r.header("accept-encoding") == [
+                v for n, v in headers if n == "accept-encoding"]
             assert not r.header("cookie") and not r.header("x-api-key")
         assert TICKET.encode() not in bytes(up.received)
         assert up.connections and len(h.dials) == 1, "one kept connection"
@@ -358,7 +360,7 @@ def test_many_refusals():
 
 
 def test_uncredentialed_grant():
-    "a grant without a credential: none is sent, none passes, none is coded"
+    "a grant without a credential: none is sent, none passes, nor in a coding"
     open_grant = grant(name="open", credential=None,
                        allow=[{"methods": ["GET"], "paths": ["/open/**"]}])
 
@@ -370,13 +372,16 @@ def test_uncredentialed_grant():
         assert (status, body) == (200, b"*" * len(SECRET))
         r = up.requests[-1]
         assert not r.header("authorization")
-        assert r.header("accept-encoding") == ["identity"]
+        assert r.header("accept-encoding") == ["gzip"]
         assert h.get("/open/x", headers=[("x-api-key", "k")]) == \
             "foreign-credential"
         assert h.get("/open/x", headers=[("x-api-key", TICKET)]) == \
             "path-not-granted"
-        up.answer = lambda r: (200, {"content-encoding": "br"}, b"x")
+        up.answer = lambda r: (200, {"content-encoding": "compress"}, b"x")
         assert h.get("/open/x") == "upstream-encoded"
+        up.answer = lambda r: (200, {"content-encoding": "gzip"},
+                               gzip.compress(SECRET))
+        assert h.get("/open/x") == "credential-echo"
     run(grants=[grant(), open_grant])
 
 
@@ -627,11 +632,26 @@ def test_scrub():
 
 
 def test_encoded():
-    "a coded answer to a credentialed request is refused"
+    "what cannot be decoded is refused, and what mints a secret (10, 11, 13)"
     @with_house
     def run(h):
-        up.answer = lambda r: (200, {"content-encoding": "gzip"}, b"zzz")
-        assert h.get() == "upstream-encoded"
+        good = gzip.compress(b"hello")
+        for coding, body, status in (
+                ("gzip", b"zzz", 200), ("gzip", good[:-1], 200),
+                ("gzip", good + b"zzz", 200), ("gzip, gzip", good, 200),
+                ("compress", good, 200), ("gzip", good, 206)):
+            up.answer = lambda r: (status, {"content-encoding": coding}, body)
+            assert h.get() == "upstream-encoded", (coding, body)
+            assert h.lines()[-1]["reason"] == "upstream-encoded"
+        up.answer = lambda r: (200, {"content-encoding": "gzip"}, good)
+        assert h.get()[2] == good
+        reply = b'{"access_token":"new","token_type":"bearer"}'
+        for coding, body in (("identity", reply),
+                             ("gzip", gzip.compress(reply))):
+            up.answer = lambda r: (200, {
+                "content-type": "application/json",
+                "content-encoding": coding}, body)
+            assert h.get() == "minted-secret", coding
     run()
 
 

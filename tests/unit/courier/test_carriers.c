@@ -226,7 +226,7 @@ test_guest_fields(void **state)
 	static const char *const pairs[][2] = {{"user-agent", "u"},
 	    {"authorization", "Bearer TICKET"}, {"x_odd_name", "TICKET"},
 	    {"cookie", "a=b"}, {"x-api-key", "TICKET"},
-	    {"accept-encoding", "gzip"}};
+	    {"accept-encoding", "gzip, compress"}};
 	struct buf *h = buf_new(4096), *out = buf_new_locked(65536);
 	struct keep *k;
 
@@ -247,14 +247,26 @@ test_guest_fields(void **state)
 	    .n_slots = 4,
 	    .slot = &slots[2],
 	    .secret = k};
-	assert_int_equal(write_attached(&a, out), 0);
-	static const char want[] = "POST /a HTTP/1.1\r\nhost: a.test\r\n"
-				   "user-agent: u\r\n"
-				   "accept-encoding: identity\r\n"
-				   "authorization: Bearer the-real-secret\r\n"
-				   "content-length: 5\r\n\r\n";
-	assert_int_equal(buf_len(out), sizeof(want) - 1);
-	assert_memory_equal(buf_span(out).p, want, sizeof(want) - 1);
+	struct {
+		bool inspect;
+		const char *codings;
+	} table[] = {{false, "gzip, compress"}, {true, "gzip"}};
+	for (size_t i = 0; i < 2; i++) {
+		struct buf *want = buf_new(4096);
+		a.inspect = table[i].inspect;
+		buf_reset(out);
+		assert_int_equal(write_attached(&a, out), 0);
+		assert_int_equal(buf_printf(want,
+				     "POST /a HTTP/1.1\r\nhost: a.test\r\n"
+				     "user-agent: u\r\n"
+				     "accept-encoding: %s\r\n"
+				     "authorization: Bearer the-real-secret\r\n"
+				     "content-length: 5\r\n\r\n",
+				     table[i].codings),
+		    0);
+		assert_true(span_eq(buf_span(out), buf_span(want)));
+		buf_free(want);
+	}
 	keep_free(k);
 	buf_free(h);
 	buf_free(out);
@@ -288,6 +300,72 @@ test_cross_site(void **state)
 	}
 }
 
+/* Codings, parts and upgrades: "name=value\n..." of the guest's. */
+static void
+test_asked_for(void **state)
+{
+	static const struct {
+		const char *guest, *upstream;
+		bool inspect, no_ranges, upgrade;
+	} table[] = {{"", "", true, false, false},
+	    {"accept-encoding=br;q=0.5, *\n", "accept-encoding: br;q=0.5\r\n",
+		true, false, false},
+	    {"accept-encoding=dcb\naccept-encoding=zstd\naccept-encoding=br\n",
+		"accept-encoding: zstd\r\naccept-encoding: br\r\n", true, false,
+		false},
+	    {"accept-encoding=dcb\n", "accept-encoding: identity\r\n", true,
+		false, false},
+	    {"accept-encoding=\n", "accept-encoding: identity\r\n", true, false,
+		false},
+	    {"range=bytes=0-\naccept-encoding=br\n",
+		"range: bytes=0-\r\naccept-encoding: identity\r\n", true, false,
+		false},
+	    {"range=bytes=0-\n",
+		"range: bytes=0-\r\naccept-encoding: identity\r\n", true, false,
+		false},
+	    {"range=bytes=0-\nif-range=x\naccept-encoding=br\n",
+		"accept-encoding: br\r\n", true, true, false},
+	    {"accept-encoding=dcb\nrange=x\n",
+		"accept-encoding: dcb\r\nrange: x\r\n", false, false, false},
+	    {"sec-websocket-extensions=x\nsec-websocket-key=k\n",
+		"sec-websocket-key: k\r\nupgrade: websocket\r\n"
+		"connection: upgrade\r\n",
+		true, false, true}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct buf *h = buf_new(4096), *out = buf_new_locked(65536),
+			   *want = buf_new(4096);
+		for (const char *p = table[i].guest; *p != '\0';) {
+			size_t eq = strcspn(p, "="), n = strcspn(p, "\n");
+			assert_int_equal(headers_put(h, span_of(p, eq),
+					     span_of(p + eq + 1, n - eq - 1)),
+			    0);
+			p += n + 1;
+		}
+		struct attach a = {.method = span_str("GET"),
+		    .target = span_str("/a"),
+		    .host = "a.test",
+		    .port = 443,
+		    .headers = buf_span(h),
+		    .upgrade = table[i].upgrade,
+		    .inspect = table[i].inspect,
+		    .no_ranges = table[i].no_ranges};
+		assert_int_equal(write_attached(&a, out), 0);
+		assert_int_equal(
+		    buf_printf(want,
+			"GET /a HTTP/1.1\r\nhost: a.test\r\n%s\r\n",
+			table[i].upstream),
+		    0);
+		if (!span_eq(buf_span(out), buf_span(want)))
+			fail_msg("%s gives %.*s", table[i].guest,
+			    (int)buf_len(out), buf_span(out).p);
+		buf_free(h);
+		buf_free(out);
+		buf_free(want);
+	}
+}
+
 int
 main(void)
 {
@@ -296,6 +374,7 @@ main(void)
 	    cmocka_unit_test(test_overrides),
 	    cmocka_unit_test(test_injected_is_enforced),
 	    cmocka_unit_test(test_guest_fields),
+	    cmocka_unit_test(test_asked_for),
 	    cmocka_unit_test(test_cross_site),
 	};
 
