@@ -136,6 +136,12 @@ body_is_bulky(const struct body *b)
 	return b->plain == NULL;
 }
 
+bool
+body_is_coded(const struct body *b)
+{
+	return b->coded != NULL;
+}
+
 size_t
 body_held(const struct body *b)
 {

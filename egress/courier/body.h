@@ -46,6 +46,7 @@ MUST_USE int body_end(struct body *b, struct buf *out);
  * that is taken in; feed at most BODY_BULKY_STEP at once. */
 #define BODY_BULKY_STEP (16 * 1024)
 bool body_is_bulky(const struct body *b);
+bool body_is_coded(const struct body *b);
 /* Bytes taken in and not given out yet. */
 size_t body_held(const struct body *b);
 /* Why body_new() or a later call failed with err; b may be NULL. */

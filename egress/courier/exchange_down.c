@@ -22,12 +22,25 @@ send_body(struct exchange *e, struct span s)
 	}
 }
 
+static void
+tell_due(struct exchange *e)
+{
+	if (e->due == NULL)
+		return;
+	exchange_tell(e, &msg_traffic_response, &e->due_head);
+	buf_free(e->due);
+	e->due = NULL;
+	e->answered = true;
+}
+
 /* As far as the credit goes; the rest is late. */
 static int
 give(struct exchange *e, struct span s)
 {
 	size_t n = s.n < e->down_credit ? s.n : e->down_credit;
 
+	if (s.n > 0)
+		tell_due(e);
 	if (buf_len(e->late) > 0)
 		n = 0;
 	send_body(e, span_of(s.p, n));
@@ -70,6 +83,8 @@ exchange_on_tail(struct ev_loop *loop, struct ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	if (r == 0)
+		tell_due(e);
+	if (r == 0)
 		r = give(e, buf_span(out));
 	buf_free(out);
 	if (r != 0)
@@ -80,7 +95,7 @@ static void
 wait_for_tail(struct exchange *e)
 {
 	ev_timer_stop(e->c->loop, &e->tail);
-	if (body_held(e->body) == 0)
+	if (body_held(e->body) == 0 && e->due == NULL)
 		return;
 	ev_timer_set(&e->tail, TAIL_S, 0.);
 	ev_timer_start(e->c->loop, &e->tail);
@@ -178,6 +193,28 @@ open_body(struct exchange *e, struct scrub_set *set, const struct head *h)
 	return r == 0 ? REASON_NONE : body_reason(NULL, r);
 }
 
+/* The head, whose fields are packed, is clean. */
+static void
+tell_head(struct exchange *e, const struct head *h, struct buf *packed)
+{
+	bool final = h->status >= 200 || h->status == 101;
+	struct traffic_response m;
+
+	fill_response(e, h, packed, &m);
+	if (final)
+		e->status = h->status;
+	if (final && body_is_coded(e->body)) {
+		e->due = packed;
+		e->due_head = m;
+		wait_for_tail(e);
+		return;
+	}
+	exchange_tell(
+	    e, final ? &msg_traffic_response : &msg_traffic_interim, &m);
+	e->answered = final;
+	buf_free(packed);
+}
+
 /* REASON_NONE, or why the answer cannot be passed on. */
 static enum reason
 pass_head(struct exchange *e, struct head *h)
@@ -186,7 +223,6 @@ pass_head(struct exchange *e, struct head *h)
 	struct buf *packed = buf_new(TRAFFIC_HEAD_MAX);
 	bool final = h->status >= 200 || h->status == 101;
 	enum reason why = REASON_NONE;
-	struct traffic_response m;
 
 	if (set == NULL || packed == NULL)
 		why = REASON_CREDENTIAL_ECHO;
@@ -196,12 +232,10 @@ pass_head(struct exchange *e, struct head *h)
 		why = REASON_CREDENTIAL_ECHO;
 	else if (final)
 		why = open_body(e, set, h);
-	if (why == REASON_NONE) {
-		fill_response(e, h, packed, &m);
-		exchange_tell(e,
-		    final ? &msg_traffic_response : &msg_traffic_interim, &m);
-	}
-	buf_free(packed);
+	if (why == REASON_NONE)
+		tell_head(e, h, packed);
+	else
+		buf_free(packed);
 	return why;
 }
 
@@ -242,10 +276,6 @@ on_head(struct exchange *e, struct head *h)
 		why = on_upgraded(e, h);
 	else if (h->status != 100 || e->m.expect != 0)
 		why = pass_head(e, h);
-	if (why == REASON_NONE && (h->status >= 200 || h->status == 101)) {
-		e->answered = true;
-		e->status = h->status;
-	}
 	return why;
 }
 
@@ -295,6 +325,7 @@ after_end(struct exchange *e)
 static bool
 pass_end(struct exchange *e)
 {
+	tell_due(e);
 	e->down_ended = true;
 	exchange_tell(e, &msg_traffic_end,
 	    &(struct traffic_end){
@@ -305,7 +336,7 @@ pass_end(struct exchange *e)
 static enum reason
 reason_of_answer(const struct exchange *e, int err)
 {
-	return err == ERR_UNAVAILABLE && !e->answered
+	return err == ERR_UNAVAILABLE && e->status == 0
 		   ? REASON_RETIRED_CONNECTION
 		   : REASON_UPSTREAM_BROKEN;
 }

@@ -25,6 +25,7 @@ exchange_free(struct exchange *e)
 	body_free(e->body);
 	if (e->usage != NULL)
 		limits_leave(e->usage);
+	buf_free(e->due);
 	buf_free(e->late);
 	buf_free(e->trailers);
 	buf_free(e->pending);

@@ -69,7 +69,11 @@ struct exchange {
 
 	/* Upstream to gate. */
 	uint32_t down_credit; /* ours */
-	bool answered;
+	bool answered; /* the head was passed on */
+	/* A coded answer's head waits for its first bytes: until they are
+	 * known to be clean it can still be refused. NULL: none waits. */
+	struct buf *due;
+	struct traffic_response due_head; /* its headers lie in due */
 	struct buf *late;     /* more than the credit, of a coded body */
 	struct buf *trailers; /* NULL until the end has come, */
 	bool down_ended;      /* and was passed on */
