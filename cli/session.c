@@ -90,13 +90,29 @@ print_sessions(struct cli *cli, const json_t *out)
 	return shown(t);
 }
 
+static const char *
+channel_text(const json_t *way, char out[static 80])
+{
+	const char *type = cli_string(way, "type");
+
+	if (strcmp(type, "vsock") != 0)
+		return cli_string(
+		    way, strcmp(type, "unix") == 0 ? "dir" : "socket");
+	(void)snprintf(out, 80, "vsock CID %lld to port %lld%s",
+	    (long long)number(way, "cid"), (long long)number(way, "port"),
+	    json_is_true(json_object_get(way, "privileged_ports"))
+		? ", from ports below 1024"
+		: "");
+	return out;
+}
+
 static int
 print_session(struct cli *cli, const json_t *s)
 {
 	static const char *const headings[] = {"FIELD", "VALUE", NULL};
 	struct text_table *t = text_table_new(headings);
 	const json_t *way = json_object_get(s, "channel");
-	char when[32], grants[512];
+	char when[32], grants[512], where[80];
 
 	(void)cli;
 	if (t == NULL)
@@ -109,11 +125,7 @@ print_session(struct cli *cli, const json_t *s)
 	    (const char *[]){"created", cli_time(number(s, "created"), when)});
 	text_table_row(t,
 	    (const char *[]){"expires", cli_time(number(s, "expires"), when)});
-	text_table_row(
-	    t, (const char *[]){"channel",
-		   cli_string(way, strcmp(cli_string(way, "type"), "unix") == 0
-				       ? "dir"
-				       : "socket")});
+	text_table_row(t, (const char *[]){"channel", channel_text(way, where)});
 	text_table_row(t, (const char *[]){"grants", grants});
 	return shown(t);
 }

@@ -4,6 +4,7 @@
 #include "cli/session_request.h"
 
 #include "cli/preset.h"
+#include "messages/channel.h"
 #include "scope/grant_json.h"
 #include "scope/grant_text.h"
 
@@ -78,6 +79,17 @@ add_names(const struct args *a, json_t *names, struct cli_error *e)
 	return 0;
 }
 
+static int
+stray(const char *name, const char *kind, struct cli_error *e)
+{
+	char option[32], next[64];
+
+	(void)snprintf(option, sizeof(option), "--%s", name);
+	(void)snprintf(next, sizeof(next), "%s with it", kind);
+	return cli_error(
+	    e, CLI_USAGE, option, next, "this kind of channel has none");
+}
+
 /* PATH need not exist (the VMM makes it), but its directory must. */
 static int
 hybrid_channel(
@@ -88,10 +100,8 @@ hybrid_channel(
 	const char *name = slash == NULL ? path : slash + 1;
 	uint64_t uid, port;
 
-	if (args_value(a, "dir") != NULL || *name == '\0' ||
-	    strlen(path) >= sizeof(dir))
-		return cli_error(e, CLI_USAGE, "--channel",
-		    "hybrid:PATH and no --dir", "%s",
+	if (*name == '\0' || strlen(path) >= sizeof(dir))
+		return cli_error(e, CLI_USAGE, "--channel", "hybrid:PATH", "%s",
 		    "a VMM's vsock socket is wanted");
 	(void)snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
 	if (realpath(*dir == '\0' ? "." : dir, absolute) == NULL)
@@ -99,7 +109,8 @@ hybrid_channel(
 		    "mkdir it first", "%s is no directory that can be reached",
 		    dir);
 	if (args_number(a, "uid", UINT32_MAX - 1, geteuid(), &uid, e) != 0 ||
-	    args_number(a, "port", UINT32_MAX - 1, 8377, &port, e) != 0)
+	    args_number(
+		a, "port", UINT32_MAX - 1, CHANNEL_PORT, &port, e) != 0)
 		return e->code;
 	*out = json_pack("{s:s, s:o, s:I, s:I}", "type", "hybrid", "path",
 	    json_sprintf("%s/%s", absolute[1] == '\0' ? "" : absolute, name),
@@ -107,23 +118,40 @@ hybrid_channel(
 	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
 }
 
+/* The number 1 is refused: who wants every process of this machine as the
+ * guest says so in a word. */
+static int
+vsock_channel(
+    const struct args *a, const char *cid, json_t **out, struct cli_error *e)
+{
+	int privileged = args_has(a, "privileged-ports");
+	uint64_t n;
+
+	if (strcmp(cid, "local") == 0)
+		*out = json_pack("{s:s, s:b, s:b}", "type", "vsock", "local", 1,
+		    "privileged_ports", privileged);
+	else if (span_u64(span_str(cid), UINT32_MAX - 1, &n) != 0 ||
+		 n < CHANNEL_CID_FIRST)
+		return cli_error(e, CLI_USAGE, "--channel",
+		    "vsock:CID, as 42; vsock:local for CID 1, which lets every "
+		    "process of this machine in",
+		    "%s is no CID of a guest (3 to 4294967294)", cid);
+	else
+		*out = json_pack("{s:s, s:I, s:b}", "type", "vsock", "cid",
+		    (json_int_t)n, "privileged_ports", privileged);
+	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
+}
+
 /* The directory is the daemon's to open: it must be absolute. */
 static int
-channel(const struct args *a, json_t **out, struct cli_error *e)
+unix_channel(
+    const struct args *a, const char *none, json_t **out, struct cli_error *e)
 {
-	const char *dir = args_value(a, "dir"),
-		   *type = args_value(a, "channel");
+	const char *dir = args_value(a, "dir");
 	char absolute[PATH_MAX] = "";
 	uint64_t uid;
 
-	if (type != NULL && strncmp(type, "hybrid:", 7) == 0)
-		return hybrid_channel(a, type + 7, out, e);
-	if (type != NULL && strcmp(type, "unix") != 0)
-		return cli_error(e, CLI_USAGE, "--channel",
-		    "unix or hybrid:PATH", "%s is no kind of channel", type);
-	if (args_value(a, "port") != NULL)
-		return cli_error(e, CLI_USAGE, "--port",
-		    "--channel hybrid:PATH with it", "only a VMM's has a port");
+	(void)none;
 	if (dir != NULL && realpath(dir, absolute) == NULL)
 		return cli_error(e, CLI_NOT_FOUND, "--dir", "mkdir it first",
 		    "%s is no directory that can be reached", dir);
@@ -132,6 +160,66 @@ channel(const struct args *a, json_t **out, struct cli_error *e)
 	*out = json_pack("{s:s, s:s, s:I}", "type", "unix", "dir", absolute,
 	    "uid", (json_int_t)uid);
 	return *out == NULL ? cli_error_from(e, ERR_NOMEM, WHAT, NULL) : 0;
+}
+
+enum of {
+	OF_UNIX = 1 << 0,
+	OF_HYBRID = 1 << 1,
+	OF_VSOCK = 1 << 2
+};
+
+static const struct kind {
+	const char *prefix;
+	int (*make)(const struct args *a, const char *rest, json_t **out,
+	    struct cli_error *e);
+	unsigned of;
+} kinds[] = {
+	{"hybrid:", hybrid_channel, OF_HYBRID},
+	{"vsock:", vsock_channel, OF_VSOCK},
+	{"unix", unix_channel, OF_UNIX},
+};
+
+/* Options that not every kind has. */
+static const struct {
+	const char *name;
+	unsigned of;
+	const char *kind;
+} parts[] = {
+	{"dir", OF_UNIX, "--channel unix"},
+	{"port", OF_HYBRID, "--channel hybrid:PATH"},
+	{"uid", OF_UNIX | OF_HYBRID, "--channel unix"},
+	{"privileged-ports", OF_VSOCK, "--channel vsock:CID"},
+};
+#define COUNT(x) (sizeof(x) / sizeof((x)[0]))
+
+static const struct kind *
+kind_of(const char *type)
+{
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		const char *p = kinds[i].prefix;
+		size_t n = strlen(p);
+		if (p[n - 1] == ':' ? strncmp(type, p, n) == 0
+				    : strcmp(type, p) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+static int
+channel(const struct args *a, json_t **out, struct cli_error *e)
+{
+	const char *type = args_value(a, "channel");
+	const struct kind *k = kind_of(type == NULL ? "unix" : type);
+
+	if (k == NULL)
+		return cli_error(e, CLI_USAGE, "--channel",
+		    "unix, hybrid:PATH or vsock:CID",
+		    "%s is no kind of channel", type);
+	for (size_t i = 0; i < COUNT(parts); i++) {
+		if (args_has(a, parts[i].name) && !(parts[i].of & k->of))
+			return stray(parts[i].name, parts[i].kind, e);
+	}
+	return k->make(a, type == NULL ? "" : type + strlen(k->prefix), out, e);
 }
 
 static int

@@ -88,9 +88,11 @@ static const struct verb_option create_options[] = {
 	{"ttl", "TIME", 0, false, "how long: 30m, 8h, 7d (8h)"},
 	{"dir", "DIR", 0, false, "put the channel there, not in our own place"},
 	{"channel", "TYPE", 0, false,
-	    "unix, or hybrid:PATH of a VMM's vsock device"},
+	    "unix, hybrid:PATH of a VMM's vsock device, vsock:CID or vsock:local"},
 	{"port", "PORT", 0, false, "of hybrid: the guest's vsock port (8377)"},
 	{"uid", "UID", 0, false, "who may connect (you)"},
+	{"privileged-ports", NULL, 0, false,
+	    "of vsock: the guest's root alone (ports below 1024)"},
 	{NULL},
 };
 

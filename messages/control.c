@@ -33,7 +33,7 @@ static const struct msg_field session_start[] = {
 	MSG_FIELD_U32(struct ctl_session_start, rid),
 	MSG_FIELD_SPAN(struct ctl_session_start, session, SESSION_ID_MAX),
 	MSG_FIELD_SPAN(struct ctl_session_start, guest, NAME_MAX_),
-	MSG_FIELD_SPAN(struct ctl_session_start, channel_dir, 4096),
+	MSG_FIELD_SPAN(struct ctl_session_start, channel, 4096),
 	MSG_FIELD_U32(struct ctl_session_start, channel_uid),
 	MSG_FIELD_SPAN(struct ctl_session_start, for_vault, DESCRIPTOR_MAX),
 	MSG_FIELD_SPAN(struct ctl_session_start, for_dialer, DESCRIPTOR_MAX),
@@ -93,3 +93,16 @@ static const struct msg_field proxy[] = {
 };
 const struct msg_type msg_proxy =
     MSG_TYPE(0x010e, "proxy", struct ctl_proxy, proxy, MSG_NO_FD);
+
+const struct msg_type msg_conn = MSG_TYPE_EMPTY(0x010f, "conn", MSG_MUST_FD);
+const struct msg_type msg_taken = MSG_TYPE_EMPTY(0x0110, "taken", MSG_NO_FD);
+
+static const struct msg_field refused[] = {
+	MSG_FIELD_U32(struct ctl_refused, cid),
+	MSG_FIELD_U32(struct ctl_refused, port),
+	MSG_FIELD_U32(struct ctl_refused, count),
+	MSG_FIELD_SPAN(struct ctl_refused, session, SESSION_ID_MAX),
+	MSG_FIELD_SPAN(struct ctl_refused, why, 64),
+};
+const struct msg_type msg_refused =
+    MSG_TYPE(0x0111, "refused", struct ctl_refused, refused, MSG_NO_FD);

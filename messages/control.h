@@ -21,11 +21,6 @@
 #define CREDENTIAL_FD 5
 #define CREDENTIAL_NAME "hatcheck"
 
-/* A channel_dir with this before it is no directory but the whole path of a
- * socket, at which a VMM brings its guest's vsock connections. */
-#define CHANNEL_HYBRID "hybrid:"
-#define CHANNEL_PORT 8377 /* the guest's vsock port, if no other is said */
-
 #define SESSION_ID_MAX 32
 #define NAME_MAX_ 64 /* credential, grant and guest names */
 #define DESCRIPTOR_MAX (128 * 1024)
@@ -78,8 +73,8 @@ struct ctl_session_start {
 	uint32_t rid;
 	struct span session;
 	struct span guest;	 /* name, for people */
-	struct span channel_dir; /* empty: a directory of ours */
-	uint32_t channel_uid;	 /* the uid that may connect */
+	struct span channel;	 /* its place: messages/channel.h */
+	uint32_t channel_uid;	 /* who may connect, or CHANNEL_NO_UID */
 	struct span for_vault;	 /* descriptor JSON */
 	struct span for_dialer;	 /* descriptor JSON */
 };
@@ -130,6 +125,23 @@ struct ctl_process {
 	struct span session;
 };
 extern const struct msg_type msg_process;
+
+/* supervisor -> gate: a guest's connection, when no listener of the gate's
+ * own brings them. The supervisor has read no byte of it; the kernel said
+ * who it is from. The gate answers each with `taken`, so that few are on
+ * their way. */
+extern const struct msg_type msg_conn; /* with fd */
+extern const struct msg_type msg_taken;
+
+/* supervisor -> minter: connections that no gate got, for the audit log. */
+struct ctl_refused {
+	uint32_t cid;	     /* of the peer */
+	uint32_t port;	     /* of the newest of them */
+	uint32_t count;
+	struct span session; /* whose CID it is, or empty */
+	struct span why;
+};
+extern const struct msg_type msg_refused;
 
 /* minter -> supervisor: stop the whole daemon. */
 extern const struct msg_type msg_shutdown;

@@ -18,7 +18,7 @@ struct guest_session {
 	struct span guest;
 	struct span issuer;
 	struct span channel;	 /* the cnf value tokens must carry */
-	uint32_t channel_uid;	 /* who may connect (SO_PEERCRED) */
+	uint32_t channel_uid;	 /* who may connect, or CHANNEL_NO_UID */
 	uint64_t expires_ms;	 /* CLOCK_BOOTTIME */
 	struct span jwks;	 /* public keys, RFC 7517 JSON */
 	struct span base_random; /* the secret segment of base URLs */

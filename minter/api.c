@@ -373,13 +373,20 @@ api_session_create(void *ctx, struct admin_call *call, const json_t *body)
 	open_session(ctx, call, body);
 }
 
+struct showing {
+	struct minter *m;
+	json_t *out;
+};
+
 static int
 add_session(void *ctx, const struct session_row *row)
 {
-	json_t *o = document_session_row(row);
+	struct showing *t = ctx;
+	json_t *o = document_session_row(t->m, row);
 
 	/* One that cannot be read any more is not shown. */
-	return o == NULL || json_array_append_new(ctx, o) == 0 ? 0 : ERR_NOMEM;
+	return o == NULL || json_array_append_new(t->out, o) == 0 ? 0
+								  : ERR_NOMEM;
 }
 
 static void
@@ -388,6 +395,7 @@ api_session_list(void *ctx, struct admin_call *call, const json_t *body)
 	static const char *const names[] = {"all", NULL};
 	struct minter *m = ctx;
 	json_t *list = json_array();
+	struct showing t = {m, list};
 	bool all = false;
 	int r = json_flag(body, "all", &all);
 
@@ -398,7 +406,7 @@ api_session_list(void *ctx, struct admin_call *call, const json_t *body)
 		admin_problem(call, 400, "bad argument",
 		    "docs/admin-api.md shows the call.",
 		    "all must be true or false.");
-	} else if (state_sessions(m->state, all, add_session, list) != 0) {
+	} else if (state_sessions(m->state, all, add_session, &t) != 0) {
 		json_decref(list);
 		api_storage_problem(m, call);
 	} else {
@@ -409,9 +417,9 @@ api_session_list(void *ctx, struct admin_call *call, const json_t *body)
 static int
 take_session(void *ctx, const struct session_row *row)
 {
-	json_t **out = ctx;
+	struct showing *t = ctx;
 
-	*out = document_session_row(row);
+	t->out = document_session_row(t->m, row);
 	return 0;
 }
 
@@ -421,13 +429,13 @@ api_session_show(void *ctx, struct admin_call *call, const json_t *body)
 	static const char *const names[] = {"session", NULL};
 	char key[STATE_NAME_MAX];
 	struct minter *m = ctx;
-	json_t *o = NULL;
+	struct showing t = {m, NULL};
 
 	if (!api_only(call, body, names) ||
 	    !api_text(call, body, "session", key, sizeof(key)))
 		return;
-	if (state_session_find(m->state, key, take_session, &o) == 0)
-		admin_reply(call, o);
+	if (state_session_find(m->state, key, take_session, &t) == 0)
+		admin_reply(call, t.out);
 	else
 		admin_problem(call, 404, "no such session",
 		    "hatcheck session list --all",

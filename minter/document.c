@@ -5,6 +5,7 @@
 
 #include "keys/json.h"
 #include "messages/control.h"
+#include "minter/channel.h"
 #include "scope/grant_json.h"
 
 #include <stdio.h>
@@ -260,21 +261,6 @@ document_placeholders(const json_t *placeholders)
 	return dump(list);
 }
 
-static json_t *
-channel_document(const struct session *s)
-{
-	const char *dir = s->channel_dir, *hybrid = session_hybrid_socket(s);
-
-	if (hybrid != NULL)
-		return json_pack("{s:s, s:s, s:I}", "type", "hybrid", "socket",
-		    hybrid, "uid", (json_int_t)s->channel_uid);
-	return json_pack("{s:s, s:s, s:o, s:I}", "type", "unix", "dir", dir,
-	    "socket",
-	    dir[0] == '\0' ? json_string("")
-			   : json_sprintf("%s/hatcheck.sock", dir),
-	    "uid", (json_int_t)s->channel_uid);
-}
-
 json_t *
 document_session(const struct session *s)
 {
@@ -288,14 +274,16 @@ document_session(const struct session *s)
 }
 
 json_t *
-document_session_row(const struct session_row *row)
+document_session_row(struct minter *m, const struct session_row *row)
 {
 	struct session *s = NULL;
 	json_t *o = NULL;
 
 	/* Only texts are used: no clock is needed. */
-	if (session_load(row, "", row->expires, 0, &s) == 0)
+	if (session_load(row, "", row->expires, 0, &s) == 0) {
+		s->m = m;
 		o = document_session(s);
+	}
 	session_free(s);
 	return o;
 }

@@ -23,6 +23,6 @@ char *document_grants(const struct grant_set *set);
 char *document_placeholders(const json_t *placeholders);
 /* For the admin API. A new reference. */
 json_t *document_session(const struct session *s);
-json_t *document_session_row(const struct session_row *row);
+json_t *document_session_row(struct minter *m, const struct session_row *row);
 
 #endif

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "messages/guest.h"
 #include "messages/keeper.h"
+#include "minter/channel.h"
 #include "minter/cut.h"
 #include "minter/document.h"
 #include "minter/finish.h"
@@ -27,7 +28,7 @@ tell_gate(struct minter *m, struct session *s)
 	char channel[JWT_TEXT_MAX];
 	int r = ERR_NOMEM;
 
-	token_channel(s, channel);
+	channel_claim(s, channel);
 	if (jwks != NULL && env != NULL && routes != NULL) {
 		struct guest_session g = {.session = span_str(s->id),
 		    .guest = span_str(s->guest),
@@ -485,6 +486,27 @@ on_lost(void *ctx, struct link *l, const void *msg, int fd)
 	return 0;
 }
 
+static int
+on_refused(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct ctl_refused *r = msg;
+	char why[65], id[STATE_ID_MAX] = "";
+	int e = span_copy(r->session, id, sizeof(id));
+
+	(void)l;
+	(void)fd;
+	log_escape(r->why, why, sizeof(why));
+	if (e == 0 && minter_note(m, "peer_refused",
+			  json_pack("{s:I, s:I, s:I, s:s, s:s}", "cid",
+			      (json_int_t)r->cid, "port", (json_int_t)r->port,
+			      "count", (json_int_t)r->count, "session", id,
+			      "why", why)) != 0)
+		log_event(LOG_ERROR, "refusal_not_recorded",
+		    LOG_INT("cid", r->cid));
+	return e;
+}
+
 static bool
 same_process(const struct process_row *row, const struct ctl_process *p)
 {
@@ -538,6 +560,7 @@ static const struct link_rule supervisor_rules[] = {
     {&msg_done, on_done},
     {&msg_session_lost, on_lost},
     {&msg_process, on_process},
+    {&msg_refused, on_refused},
     {&msg_stop, on_stop},
 };
 
@@ -619,7 +642,7 @@ links_start(struct minter *m, struct session *s, rpc_done *done, void *ctx)
 	int r = ERR_NOMEM;
 
 	if (!s->channel_ours)
-		c.channel_dir = span_str(s->channel_dir);
+		c.channel = span_str(s->channel_dir);
 	if (vault != NULL && dialer != NULL)
 		r = link_send(m->supervisor, &msg_session_start, &c, -1);
 	sent(s, "start", r);

@@ -5,6 +5,7 @@
 #include "lib/log.h"
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
+#include "messages/channel.h"
 #include "minter/api.h"
 #include "minter/change.h"
 #include "minter/finish.h"
@@ -27,6 +28,7 @@
 
 struct words {
 	const char *state, *audit;
+	uint64_t vsock_port;
 	gid_t group;
 };
 
@@ -37,9 +39,12 @@ read_words(int argc, char **argv)
 	    {"state", required_argument, NULL, 's'},
 	    {"audit", required_argument, NULL, 'a'},
 	    {"admin-gid", required_argument, NULL, 'g'},
+	    {"vsock-port", required_argument, NULL, 'p'},
 	    {0},
 	};
-	struct words w = {.group = UNIXSOCK_NO_GROUP};
+	struct words w = {
+	    .group = UNIXSOCK_NO_GROUP, .vsock_port = CHANNEL_PORT};
+	bool good = true;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -47,10 +52,15 @@ read_words(int argc, char **argv)
 			w.state = optarg;
 		else if (c == 'a')
 			w.audit = optarg;
-		else if (c != 'g' || unixsock_group_parse(optarg, &w.group) != 0)
-			log_fatal("usage", "--state DIR --audit DIR");
+		else if (c == 'g')
+			good = unixsock_group_parse(optarg, &w.group) == 0;
+		else
+			good = c == 'p' && span_u64(span_str(optarg),
+					       UINT32_MAX, &w.vsock_port) == 0;
+		if (!good)
+			break;
 	}
-	if (w.state == NULL || w.audit == NULL || optind != argc)
+	if (!good || w.state == NULL || w.audit == NULL || optind != argc)
 		log_fatal("usage", "--state DIR --audit DIR");
 	return w;
 }
@@ -274,6 +284,7 @@ main(int argc, char **argv)
 	log_open("minter");
 	jail_begin("minter", LISTEN_FD);
 	w = read_words(argc, argv);
+	m.vsock_port = (uint32_t)w.vsock_port;
 	if (sodium_init() < 0)
 		log_fatal("sodium", "it cannot be used");
 	clock_boot_id(m.boot_id);

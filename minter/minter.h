@@ -53,6 +53,7 @@ struct minter {
 	struct process_row *processes;
 	size_t n_processes;
 	struct admin *admin;
+	uint32_t vsock_port; /* where the supervisor listens for guests */
 	ev_timer tick, sync;
 	unsigned ticks;
 	bool stopping;

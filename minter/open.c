@@ -8,6 +8,7 @@
 #include "messages/control.h"
 #include "minter/api.h"
 #include "minter/change.h"
+#include "minter/channel.h"
 #include "minter/document.h"
 #include "minter/finish.h"
 #include "minter/links.h"
@@ -78,79 +79,6 @@ read_ttl(struct opening *o, const json_t *body)
 		    "ttl is no number of seconds from 1 to %d.", OPEN_TTL_MAX);
 		return false;
 	}
-	return true;
-}
-
-static bool
-bad_channel(struct opening *o, const char *what)
-{
-	admin_problem(o->call, 400, "bad channel",
-	    "docs/admin-api.md shows the call.", "%s", what);
-	return false;
-}
-
-/* PATH and port become the name that the VMM connects to: PATH_PORT. */
-static bool
-read_hybrid(struct opening *o, const json_t *c)
-{
-	const char *path = json_text(c, "path"), *base;
-	uint64_t port = CHANNEL_PORT;
-	struct session *s = o->s;
-
-	if (json_object_get(c, "dir") != NULL)
-		return bad_channel(o, "A hybrid channel has path, not dir.");
-	if (path == NULL || path[0] != '/' || strlen(path) > 4000)
-		return bad_channel(o, "path is no absolute path.");
-	base = strrchr(path, '/') + 1;
-	if (base[0] == '\0')
-		return bad_channel(o, "path is a directory.");
-	int r = json_u64(c, "port", UINT32_MAX - 1, &port);
-	if ((r != 0 && r != ERR_NOT_FOUND) || port == 0)
-		return bad_channel(o, "port is no vsock port.");
-	s->channel_ours = false;
-	(void)snprintf(s->channel_dir, sizeof(s->channel_dir),
-	    CHANNEL_HYBRID "%s_%llu", path, (unsigned long long)port);
-	return true;
-}
-
-static bool
-read_channel(struct opening *o, const json_t *body)
-{
-	static const char *const names[] = {
-	    "type", "dir", "uid", "path", "port", NULL};
-	const json_t *c = json_object_get(body, "channel");
-	const char *type = json_text(c, "type"), *dir = json_text(c, "dir");
-	struct session *s = o->s;
-	uint64_t uid = geteuid();
-
-	s->channel_ours = true;
-	s->channel_uid = (uint32_t)uid;
-	if (c == NULL)
-		return true;
-	if (!json_is_object(c) || !json_only(c, names, NULL))
-		return bad_channel(
-		    o, "channel has type, dir, path, port and uid.");
-	if (type == NULL ||
-	    (strcmp(type, "unix") != 0 && strcmp(type, "hybrid") != 0))
-		return bad_channel(
-		    o, "The channel's type must be unix or hybrid.");
-	int r = json_u64(c, "uid", UINT32_MAX - 1, &uid);
-	if (r != 0 && r != ERR_NOT_FOUND)
-		return bad_channel(o, "uid is no user id.");
-	s->channel_uid = (uint32_t)uid;
-	if (strcmp(type, "hybrid") == 0)
-		return read_hybrid(o, c);
-	if (json_object_get(c, "path") != NULL ||
-	    json_object_get(c, "port") != NULL)
-		return bad_channel(o, "A unix channel has no path or port.");
-	if (json_object_get(c, "dir") != NULL && dir == NULL)
-		return bad_channel(o, "dir is no string.");
-	if (dir == NULL || dir[0] == '\0')
-		return true;
-	if (dir[0] != '/' || strlen(dir) > 4000)
-		return bad_channel(o, "dir is no absolute path.");
-	s->channel_ours = false;
-	(void)snprintf(s->channel_dir, sizeof(s->channel_dir), "%s", dir);
 	return true;
 }
 
@@ -287,10 +215,10 @@ record(struct opening *o)
 	struct session *s = o->s;
 
 	if (minter_act(m, "session_created",
-		json_pack("{s:s, s:s, s:o, s:I, s:I}", "session", s->id,
+		json_pack("{s:s, s:s, s:o, s:I, s:I, s:s}", "session", s->id,
 		    "guest", s->guest, "grants", grant_names(s), "expires",
-		    (json_int_t)s->expires, "uid",
-		    (json_int_t)s->channel_uid)) != 0)
+		    (json_int_t)s->expires, "uid", (json_int_t)s->channel_uid,
+		    "channel", s->channel_dir)) != 0)
 		return false;
 	if (session_save(m->state, s, m->boot_id) != 0) {
 		minter_fail(m, "state");
@@ -375,6 +303,10 @@ on_facts(void *ctx, int err, const char *missing, const struct facts *f)
 		opening_free(o);
 		return;
 	}
+	if (!channel_is_free(m, o->call, o->s)) {
+		opening_free(o);
+		return;
+	}
 	if (fill(o, f, now) != 0) {
 		api_no_memory(o->call);
 		opening_free(o);
@@ -413,7 +345,8 @@ open_session(struct minter *m, struct admin_call *call, const json_t *body)
 	}
 	o->m = m;
 	o->call = call;
-	if (read_guest(o, body) && read_ttl(o, body) && read_channel(o, body) &&
+	if (read_guest(o, body) && read_ttl(o, body) &&
+	    channel_read(call, body, o->s) &&
 	    read_grants(o, body))
 		facts_gather(m, &o->s->grants, on_facts, o);
 	else

@@ -4,7 +4,6 @@
 #include "minter/session.h"
 
 #include "keys/json.h"
-#include "messages/control.h"
 #include "scope/grant_json.h"
 
 #include <sodium.h>
@@ -346,13 +345,4 @@ session_grants_remove(struct grant_set *set, size_t i)
 	grant_free(&set->g[i]);
 	set->n--;
 	memmove(&set->g[i], &set->g[i + 1], (set->n - i) * sizeof(set->g[0]));
-}
-
-const char *
-session_hybrid_socket(const struct session *s)
-{
-	const size_t n = strlen(CHANNEL_HYBRID);
-	const char *way = s->channel_dir;
-
-	return strncmp(way, CHANNEL_HYBRID, n) == 0 ? way + n : NULL;
 }

@@ -35,7 +35,7 @@ struct session {
 	enum session_state state;
 	int64_t created, expires; /* Unix seconds */
 	int64_t expires_ms;	  /* CLOCK_BOOTTIME */
-	/* Empty until it was started; CHANNEL_HYBRID and a socket, or a dir. */
+	/* Its place (messages/channel.h); ours: empty until it started. */
 	char channel_dir[SESSION_DIR_MAX];
 	bool channel_ours;
 	uint32_t channel_uid;
@@ -95,8 +95,5 @@ MUST_USE int
 session_grants_copy(const struct grant_set *from, struct grant_set *out);
 /* Take grant i out of set and free it. */
 void session_grants_remove(struct grant_set *set, size_t i);
-
-/* The socket of a hybrid channel, or NULL: the channel is a directory. */
-const char *session_hybrid_socket(const struct session *s);
 
 #endif

@@ -4,6 +4,7 @@
 #include "minter/token.h"
 
 #include "lib/log.h"
+#include "minter/channel.h"
 #include "minter/cut.h"
 #include "minter/keyring.h"
 #include "minter/links.h"
@@ -42,14 +43,6 @@ refuse(struct answer *a, unsigned status, const char *error,
 	a->description = description;
 }
 
-void
-token_channel(const struct session *s, char out[static JWT_TEXT_MAX])
-{
-	const char *type = session_hybrid_socket(s) != NULL ? "hybrid" : "unix";
-
-	(void)snprintf(out, JWT_TEXT_MAX, "%s:%s", type, s->id);
-}
-
 /* No token outlives the session or the first of its grants to end. */
 static int64_t
 expiry(const struct session *s, int64_t now)
@@ -77,7 +70,7 @@ fill_claims(
 	(void)snprintf(c->client_id, sizeof(c->client_id), "%s", s->guest);
 	(void)snprintf(c->jti, sizeof(c->jti), "%s", f->jti);
 	(void)snprintf(c->fam, sizeof(c->fam), "%s", f->id);
-	token_channel(s, c->channel);
+	channel_claim(s, c->channel);
 	c->iat = f->issued;
 	c->exp = f->expires;
 	for (size_t i = 0; i < s->grants.n && i < JWT_GRANTS_MAX; i++)
@@ -198,7 +191,7 @@ family_of(struct minter *m, struct session *s, struct span token)
 	char channel[JWT_TEXT_MAX];
 	struct family *f = NULL;
 
-	token_channel(s, channel);
+	channel_claim(s, channel);
 	if (c != NULL && token_read(m, token, c) == JWT_GOOD &&
 	    strcmp(c->channel, channel) == 0 && strcmp(c->sub, s->id) == 0)
 		f = session_family(s, c->fam);

@@ -25,9 +25,6 @@ token_ask(struct minter *m, struct session *s, const struct guest_token_ask *a);
 MUST_USE int token_revoke(
     struct minter *m, struct session *s, const struct guest_token_revoke *r);
 
-/* "unix:" and the session's id: the value of the cnf claim. */
-void token_channel(const struct session *s, char out[static JWT_TEXT_MAX]);
-
 /* Whose token is it? Signature and lifetime are checked, the channel is
  * not: for the admin API. */
 enum jwt_result

@@ -143,6 +143,10 @@ fill_minter(const struct process *p, struct birth *b)
 	add_word(b, p->daemon->home.minter_state);
 	add_word(b, "--audit");
 	add_word(b, p->daemon->home.audit);
+	(void)snprintf(b->port, sizeof(b->port), "%u",
+	    (unsigned)p->daemon->config.vsock_port); /* fits */
+	add_word(b, "--vsock-port");
+	add_word(b, b->port);
 	add_group(p, b);
 }
 

@@ -5,14 +5,14 @@
 
 #include "supervisor/daemon.h"
 
-#define BIRTH_WORDS 8
+#define BIRTH_WORDS 10
 #define BIRTH_ENV 5
 #define BIRTH_ENV_SIZE 512
 
 struct birth {
 	char *argv[BIRTH_WORDS];
 	char *envp[BIRTH_ENV];
-	char gid[16];
+	char gid[16], port[16];
 	char store[BIRTH_ENV - 1][BIRTH_ENV_SIZE];
 };
 

@@ -5,6 +5,7 @@
 #include "supervisor/config.h"
 
 #include "lib/safefile.h"
+#include "messages/channel.h"
 
 #include <cyaml/cyaml.h>
 #include <inttypes.h>
@@ -28,16 +29,24 @@ struct outward {
 	char **no_proxy;
 	unsigned no_proxy_count;
 };
+struct vsock {
+	uint32_t port;
+};
 struct document {
 	char *admin_group;
 	struct restart *restart;
 	struct limits *limits;
 	struct outward *proxy;
+	struct vsock *vsock;
 };
 
 static const cyaml_schema_field_t restart_fields[] = {
     CYAML_FIELD_UINT("crashes", CYAML_FLAG_DEFAULT, struct restart, crashes),
     CYAML_FIELD_UINT("seconds", CYAML_FLAG_DEFAULT, struct restart, seconds),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t vsock_fields[] = {
+    CYAML_FIELD_UINT("port", CYAML_FLAG_DEFAULT, struct vsock, port),
     CYAML_FIELD_END};
 
 #define MAY_BE_LEFT_OUT CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL
@@ -66,6 +75,8 @@ static const cyaml_schema_field_t document_fields[] = {
 	"limits", MAY_BE_LEFT_OUT, struct document, limits, limits_fields),
     CYAML_FIELD_MAPPING_PTR(
 	"proxy", MAY_BE_LEFT_OUT, struct document, proxy, proxy_fields),
+    CYAML_FIELD_MAPPING_PTR(
+	"vsock", MAY_BE_LEFT_OUT, struct document, vsock, vsock_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t document_schema = {
@@ -82,7 +93,10 @@ struct config
 config_default(void)
 {
 	return (struct config){
-	    .crashes = 5, .seconds = 60, .limits = bounds_default()};
+	    .crashes = 5,
+	    .seconds = 60,
+	    .limits = bounds_default(),
+	    .vsock_port = CHANNEL_PORT};
 }
 
 /* The library reports what is wrong, then where, innermost first. The first
@@ -273,6 +287,15 @@ take(const struct document *d, struct span text, struct config *out, char *why,
 	if (d->limits != NULL &&
 	    take_limits(d->limits, text, &c.limits, why, size) != 0)
 		return ERR_FORMAT;
+	if (d->vsock != NULL)
+		c.vsock_port = d->vsock->port;
+	/* The supervisor has no privilege for those below; the last is
+	 * vsock's "any". */
+	if (c.vsock_port <= CHANNEL_PRIVILEGED || c.vsock_port == UINT32_MAX) {
+		snprintf(why, size, "vsock: port is %d to %u",
+		    CHANNEL_PRIVILEGED + 1, UINT32_MAX - 1);
+		return ERR_FORMAT;
+	}
 	*out = c;
 	return 0;
 }

@@ -3,6 +3,8 @@
  * config/hatcheckd.yaml, optional, strict (hatcheckd.yaml(5)):
  *
  *	admin_group: hatcheck   # may use admin.sock and vault.sock
+ *	vsock:
+ *	  port: 8377            # where guests over vsock find us
  *	restart:
  *	  crashes: 5            # of a session's processes, more than that ...
  *	  seconds: 60           # ... within this time, end the session
@@ -27,6 +29,7 @@ struct config {
 	unsigned crashes, seconds;
 	struct bounds limits;
 	struct proxy proxy;
+	uint32_t vsock_port;
 };
 
 /* What holds without a file. */

@@ -6,6 +6,7 @@
 #define SUPERVISOR_DAEMON_H
 
 #include "supervisor/config.h"
+#include "supervisor/door.h"
 #include "supervisor/home.h"
 #include "supervisor/process.h"
 #include "supervisor/roles.h"
@@ -18,6 +19,7 @@ struct daemon {
 	struct home home;
 	struct config config;
 	struct process vault, minter, dialer;
+	struct door door;
 	struct session *sessions;
 	bool stopping, told_ready;
 	struct ev_signal term, interrupt, hangup;

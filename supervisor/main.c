@@ -186,6 +186,12 @@ daemon_reload(struct daemon *d)
 		    "stop, then start");
 		r = ERR_DENIED;
 	}
+	if (r == 0 && c.vsock_port != d->config.vsock_port) {
+		snprintf(why, sizeof(why),
+		    "vsock: port changes at a start only; next: hatcheck "
+		    "stop, then start");
+		r = ERR_DENIED;
+	}
 	if (r != 0) {
 		log_event(LOG_ERROR, "configuration_refused",
 		    LOG_STR("file", d->home.config_file), LOG_STR("why", why));
@@ -282,6 +288,7 @@ main(int argc, char **argv)
 	if (d.loop == NULL)
 		refuse("the event loop does not start");
 	watch(&d);
+	door_init(&d);
 	start_singles(&d);
 	ev_run(d.loop, 0);
 	home_close(&d.home);

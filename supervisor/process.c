@@ -8,6 +8,7 @@
 #include "messages/control.h"
 #include "supervisor/birth.h"
 #include "supervisor/daemon.h"
+#include "supervisor/door.h"
 #include "supervisor/spawn.h"
 #include "supervisor/wiring.h"
 
@@ -54,6 +55,8 @@ on_ready(void *ctx, struct link *l, const void *m, int fd)
 	process_report(p);
 	process_configure(p);
 	wire_process(p);
+	if (p->role == LINK_GATE)
+		door_gate_ready(p->session);
 	daemon_child_ready(p->daemon);
 	return 0;
 }
@@ -83,6 +86,15 @@ on_end(void *ctx, struct link *l, const void *m, int fd)
 }
 
 static int
+on_taken(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)m;
+	(void)fd;
+	return door_taken(((struct process *)ctx)->session);
+}
+
+static int
 on_shutdown(void *ctx, struct link *l, const void *m, int fd)
 {
 	(void)l;
@@ -94,6 +106,10 @@ on_shutdown(void *ctx, struct link *l, const void *m, int fd)
 
 /* What a child may say. Only the minter may wish for anything. */
 static const struct link_rule plain_rules[] = {{&msg_ready, on_ready}};
+static const struct link_rule gate_rules[] = {
+    {&msg_ready, on_ready},
+    {&msg_taken, on_taken},
+};
 static const struct link_rule minter_rules[] = {
     {&msg_ready, on_ready},
     {&msg_session_start, on_start},
@@ -101,6 +117,19 @@ static const struct link_rule minter_rules[] = {
     {&msg_session_end, on_end},
     {&msg_shutdown, on_shutdown},
 };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void
+rules_of(enum link_role role, struct link_options *o)
+{
+	o->rules = role == LINK_MINTER ? minter_rules
+		   : role == LINK_GATE ? gate_rules
+				       : plain_rules;
+	o->n_rules = role == LINK_MINTER ? COUNT(minter_rules)
+		     : role == LINK_GATE ? COUNT(gate_rules)
+					 : COUNT(plain_rules);
+}
 
 static void
 on_break(void *ctx, struct link *l, int err)
@@ -224,12 +253,8 @@ listening_fd(const struct process *p)
 static int
 open_control(struct process *p, int *childs_end)
 {
-	bool minter = p->role == LINK_MINTER;
 	struct link_options o = {.self = LINK_SUPERVISOR,
 	    .peer = p->role,
-	    .rules = minter ? minter_rules : plain_rules,
-	    .n_rules =
-		minter ? sizeof(minter_rules) / sizeof(minter_rules[0]) : 1,
 	    .ctx = p,
 	    .on_break = on_break,
 	    .queue_max = QUEUE_MAX};
@@ -237,6 +262,7 @@ open_control(struct process *p, int *childs_end)
 
 	if (r != 0)
 		return r;
+	rules_of(p->role, &o);
 	if ((r = link_new(p->daemon->loop, pair[0], &o, &p->control)) != 0) {
 		close(pair[1]);
 		return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What for: a session's directory, socket, audit file and pair. Trusts: the
+/* What for: a session's channel, audit file and pair. Trusts: the
  * minter for which sessions there are, not for what their names look like.
  * At a bound: too many deaths end the session. */
 #include "supervisor/session.h"
@@ -8,7 +8,7 @@
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
 #include "supervisor/daemon.h"
-#include "supervisor/place.h"
+#include "supervisor/door.h"
 #include "supervisor/wiring.h"
 
 #include <errno.h>
@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SOCKET_NAME "hatcheck.sock"
 #define PATIENCE 0.2 /* seconds between `stop` and SIGKILL */
 
 /* s- and then letters, digits, - or _: it becomes a file name. */
@@ -107,7 +106,7 @@ own_dir(struct session *s, const char **why)
 
 	*why = "its socket directory cannot be made";
 	(void)snprintf(part, sizeof(part), "s/%s", s->id); /* fits */
-	int r = paths_join(h->paths.run, part, s->dir);
+	int r = paths_join(h->paths.run, part, s->channel.dir);
 	if (r != 0)
 		return r;
 	if (mkdirat(h->sessions_dir, s->id, 0700) != 0 && errno != EEXIST)
@@ -124,17 +123,14 @@ own_dir(struct session *s, const char **why)
 }
 
 static int
-given_dir(struct session *s, struct span dir, const char **why)
+given_dir(struct session *s, const char **why)
 {
 	static char text[512]; /* lives until the reply */
-	int r = place_split(dir, s->dir, s->socket);
 
-	*why = "its place is malformed";
-	if (r != 0)
-		return r;
 	*why = text;
 	text[0] = '\0';
-	return safefile_dir(s->dir, false, &s->dir_fd, text, sizeof(text));
+	return safefile_dir(
+	    s->channel.dir, false, &s->dir_fd, text, sizeof(text));
 }
 
 /* Whoever may connect: the gate asks the kernel for the peer's uid, the
@@ -144,7 +140,7 @@ open_socket(struct session *s, uid_t uid, const char **why)
 {
 	bool same = uid == geteuid(), apart = s->daemon->ids.apart;
 	mode_t mode = same || apart ? 0600 : 0666;
-	int r = unixsock_listen(s->dir_fd, s->socket, mode, &s->listen);
+	int r = unixsock_listen(s->dir_fd, s->channel.name, mode, &s->listen);
 
 	*why = r == ERR_EXISTS	  ? "something is in its socket's place"
 	       : r == ERR_TOO_BIG ? "its socket's name is too long"
@@ -152,7 +148,7 @@ open_socket(struct session *s, uid_t uid, const char **why)
 				    "write to that directory?";
 	if (r == 0 && apart &&
 	    fchownat(
-		s->dir_fd, s->socket, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0)
+		s->dir_fd, s->channel.name, uid, (gid_t)-1, AT_SYMLINK_NOFOLLOW) != 0)
 		r = ERR_IO;
 	return r;
 }
@@ -194,6 +190,7 @@ session_free(struct session *s)
 	ev_timer_stop(s->daemon->loop, &s->patience);
 	process_close(&s->gate);
 	process_close(&s->courier);
+	door_leave(s);
 	if (s->listen >= 0)
 		close(s->listen);
 	if (s->audit >= 0)
@@ -208,7 +205,8 @@ session_free(struct session *s)
 static void
 remove_dir(const struct session *s)
 {
-	(void)unlinkat(s->dir_fd, s->socket, 0); /* gone already: fine */
+	if (s->listen >= 0) /* gone already: fine */
+		(void)unlinkat(s->dir_fd, s->channel.name, 0);
 	if (s->dir_ours &&
 	    unlinkat(s->daemon->home.sessions_dir, s->id, AT_REMOVEDIR) != 0)
 		log_event(LOG_WARN, "session_dir_stays",
@@ -257,7 +255,7 @@ both_dead(struct session *s)
 		return;
 	}
 	s->end = SESSION_RUNS;
-	answer_owed(s, s->dir);
+	answer_owed(s, s->channel.dir);
 	process_start(&s->gate);
 	process_start(&s->courier);
 }
@@ -278,6 +276,8 @@ died_too_often(struct session *s)
 void
 session_process_died(struct session *s, struct process *p)
 {
+	if (p == &s->gate)
+		door_gate_dead(s);
 	if (s->daemon->stopping)
 		return;
 	if (s->end == SESSION_RUNS && died_too_often(s)) {
@@ -292,6 +292,21 @@ session_process_died(struct session *s, struct process *p)
 }
 
 static int
+open_channel(
+    struct session *s, const struct ctl_session_start *m, const char **why)
+{
+	int r = channel_parse(m->channel, &s->channel);
+
+	*why = "its channel is malformed";
+	if (r != 0)
+		return r;
+	if (s->channel.kind == CHANNEL_VSOCK)
+		return door_admit(s, why);
+	r = s->channel.dir[0] == '\0' ? own_dir(s, why) : given_dir(s, why);
+	return r != 0 ? r : open_socket(s, m->channel_uid, why);
+}
+
+static int
 open_all(struct session *s, const struct ctl_session_start *m, const char **why)
 {
 	int r;
@@ -301,11 +316,8 @@ open_all(struct session *s, const struct ctl_session_start *m, const char **why)
 	s->for_dialer = span_dup(m->for_dialer);
 	if (s->for_vault == NULL || s->for_dialer == NULL)
 		return ERR_NOMEM;
-	r = m->channel_dir.n == 0 ? own_dir(s, why)
-				  : given_dir(s, m->channel_dir, why);
-	if (r != 0 || (r = open_socket(s, m->channel_uid, why)) != 0)
-		return r;
-	return open_audit(s, why);
+	r = open_channel(s, m, why);
+	return r != 0 ? r : open_audit(s, why);
 }
 
 static struct session *
@@ -318,7 +330,6 @@ session_new(struct daemon *d, struct span id)
 	s->daemon = d;
 	s->dir_fd = s->listen = s->audit = -1;
 	memcpy(s->id, id.p, id.n);
-	memcpy(s->socket, SOCKET_NAME, sizeof(SOCKET_NAME));
 	process_init(&s->gate, d, s, LINK_GATE);
 	process_init(&s->courier, d, s, LINK_COURIER);
 	ev_init(&s->patience, on_patience);
@@ -346,7 +357,7 @@ start_new(struct daemon *d, const struct ctl_session_start *m)
 	}
 	log_event(LOG_INFO, "session_started", LOG_STR("session", s->id),
 	    LOG_SPAN("guest", m->guest));
-	reply(d, m->rid, m->session, 0, s->dir, "");
+	reply(d, m->rid, m->session, 0, s->channel.dir, "");
 	process_start(&s->gate);
 	process_start(&s->courier);
 }
@@ -393,7 +404,7 @@ session_start(struct daemon *d, const struct ctl_session_start *m)
 	} else if (s == NULL) {
 		start_new(d, m);
 	} else if ((r = update(s, m->for_vault, m->for_dialer)) == 0) {
-		reply(d, m->rid, m->session, 0, s->dir, "");
+		reply(d, m->rid, m->session, 0, s->channel.dir, "");
 		wire_minter(s);
 	}
 	return r;
@@ -412,7 +423,7 @@ session_update(struct daemon *d, const struct ctl_session_update *m)
 		return 0;
 	}
 	if ((r = update(s, m->for_vault, m->for_dialer)) == 0)
-		reply(d, m->rid, m->session, 0, s->dir, "");
+		reply(d, m->rid, m->session, 0, s->channel.dir, "");
 	return r;
 }
 

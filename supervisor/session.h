@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A session as the supervisor sees it: a socket directory, an audit file,
- * and a pair of processes. What it may do is none of our business: the
+ * A session as the supervisor sees it: a channel, an audit file, and a pair
+ * of processes. What it may do is none of our business: the
  * minter says that it runs, and with which descriptors.
  *
- * The socket is bound once and kept, so that a new gate listens on the same
+ * A unix socket is bound once and kept, so that a new gate listens on the same
  * one; after a restart of the daemon it is bound again in the same place.
  */
 #ifndef SUPERVISOR_SESSION_H
@@ -13,8 +13,7 @@
 #include "messages/control.h"
 #include "supervisor/config.h"
 #include "supervisor/process.h"
-
-#include <limits.h>
+#include "supervisor/queue.h"
 
 enum session_end {
 	SESSION_RUNS,
@@ -27,10 +26,11 @@ struct session {
 	struct session *next;
 	struct daemon *daemon;
 	char id[SESSION_ID_MAX + 1];
-	char dir[PATH_MAX];
+	struct channel channel; /* the socket is channel.name in channel.dir */
 	int dir_fd;
-	char socket[NAME_MAX + 1]; /* its name in dir */
 	bool dir_ours;
+	bool admitted; /* vsock: guests with its CID are its guests */
+	struct queue queue;
 	int listen, audit;
 	struct process gate, courier;
 	char *for_vault, *for_dialer;	       /* JSON, opaque */

@@ -8,6 +8,7 @@
 #include "egress/gate/guest_api.h"
 #include "egress/http/h1_write.h"
 #include "lib/unixsock.h"
+#include "messages/channel.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -491,19 +492,17 @@ too_many(int fd)
 	close(fd);
 }
 
-void
-conn_accept(struct gate *g, int fd)
+/* Until the session is known nobody gets more than a 503; then
+ * gate_check_peers() looks again. */
+static void
+admit(struct gate *g, int fd, uid_t uid)
 {
-	uid_t uid;
-	pid_t pid;
 	size_t slot;
-	int r = unixsock_peer(fd, &uid, &pid);
+	int r;
 
-	/* Until the session is known nobody gets more than a 503; then
-	 * gate_check_peers() looks again. */
-	if (r != 0 || (g->session != NULL && uid != g->session->uid)) {
+	if (g->session != NULL && uid != g->session->uid) {
 		log_event(LOG_WARN, "peer_refused",
-		    LOG_INT("uid", r == 0 ? (int64_t)uid : -1));
+		    LOG_INT("uid", uid == CHANNEL_NO_UID ? -1 : (int64_t)uid));
 		close(fd);
 		return;
 	}
@@ -513,4 +512,24 @@ conn_accept(struct gate *g, int fd)
 	}
 	if ((r = make(g, fd, slot, uid)) != 0)
 		log_event(LOG_WARN, "conn_failed", LOG_ERR(r));
+}
+
+void
+conn_accept(struct gate *g, int fd)
+{
+	uid_t uid;
+	pid_t pid;
+
+	if (unixsock_peer(fd, &uid, &pid) == 0) {
+		admit(g, fd, uid);
+		return;
+	}
+	log_event(LOG_WARN, "peer_refused", LOG_INT("uid", -1));
+	close(fd);
+}
+
+void
+conn_take(struct gate *g, int fd)
+{
+	admit(g, fd, CHANNEL_NO_UID);
 }

@@ -56,6 +56,9 @@ struct conn {
 /* Take over an accepted socket. It is closed at once when the peer's uid
  * is not the session's, and refused when there are too many. */
 void conn_accept(struct gate *g, int fd);
+/* The same for one that the supervisor brings: its peer has no uid, and is
+ * closed at once when the session's has one. */
+void conn_take(struct gate *g, int fd);
 
 /* Do what can be done with the input there is. May end it. */
 void conn_process(struct conn *c);

@@ -2,7 +2,7 @@
 /* What for: hatcheck-gate: one guest's channel, and nothing worth stealing.
  * Trusts: the supervisor, over CONTROL_FD.
  * At a bound: exits; the supervisor starts another. */
-#include "egress/gate/gate.h"
+#include "egress/gate/conn.h"
 
 #include "lib/jail.h"
 #include "lib/log.h"
@@ -56,9 +56,18 @@ on_break(void *ctx, struct link *l, int err)
 	ev_break(g->loop, EVBREAK_ALL);
 }
 
+static int
+on_conn(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)m;
+	conn_take(ctx, fd);
+	return link_send(l, &msg_taken, NULL, -1);
+}
+
 static const struct link_rule from_supervisor[] = {
     {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
+    {&msg_conn, on_conn},
     {&msg_stop, on_stop},
 };
 
@@ -68,7 +77,7 @@ open_control(struct gate *g)
 	struct link_options o = {.self = LINK_GATE,
 	    .peer = LINK_SUPERVISOR,
 	    .rules = from_supervisor,
-	    .n_rules = 3,
+	    .n_rules = sizeof(from_supervisor) / sizeof(from_supervisor[0]),
 	    .ctx = g,
 	    .on_break = on_break};
 
@@ -88,7 +97,10 @@ session_of(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	struct jail_profile walls = {.role = "gate", .calls = JAIL_ACCEPT};
+	struct jail_profile walls = {.role = "gate"};
+	/* Without one the supervisor hands us each connection (vsock); asked
+	 * before anything else is opened there. */
+	int listener = fcntl(LISTEN_FD, F_GETFD) < 0 ? -1 : LISTEN_FD;
 	struct ev_loop *loop;
 	struct gate *g;
 	int r;
@@ -99,9 +111,11 @@ main(int argc, char **argv)
 	if (sodium_init() < 0 ||
 	    (loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV)) == NULL)
 		log_fatal("no_start", "libsodium or libev does not work");
-	if (fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0)
+	if (listener >= 0 && fcntl(listener, F_SETFL, O_NONBLOCK) != 0)
 		log_fatal("no_start", "no listening socket");
-	if ((r = gate_new(loop, session, LISTEN_FD, &g)) != 0)
+	if (listener >= 0)
+		walls.calls = JAIL_ACCEPT;
+	if ((r = gate_new(loop, session, listener, &g)) != 0)
 		log_fatal("no_start", err_text(r));
 	jail_enter(&walls);
 	open_control(g);

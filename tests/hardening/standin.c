@@ -137,10 +137,18 @@ attack_linger(void)
 	return -1;
 }
 
+/* What the supervisor never gave. */
+static int
+attack_taken(void)
+{
+	return link_send(control, &msg_taken, NULL, -1) - 1;
+}
+
 static const struct {
 	const char *name;
 	int (*act)(void);
 } attacks[] = {
+    {"taken", attack_taken},
     {"linger", attack_linger},
     {"unix", attack_unix},
     {"inet", attack_inet},
@@ -364,7 +372,7 @@ wish(char *line)
 		    .session = span_str(w[2]),
 		    .guest = span_str("guest"),
 		    .channel_uid = (uint32_t)atoi(w[3]),
-		    .channel_dir = span_str(w[4]),
+		    .channel = span_str(w[4]),
 		    .for_vault = span_str(w[5]),
 		    .for_dialer = span_str(w[6])};
 		must(link_send(control, &msg_session_start, &m, -1));

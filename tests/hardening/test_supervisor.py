@@ -185,7 +185,8 @@ def test_birth():
     assert words["vault"] == ["--config", f"{d.home}/config", "--state",
                               f"{d.home}/state/vault"], words
     assert words["minter"] == ["--state", f"{d.home}/state/minter",
-                               "--audit", f"{d.home}/log/audit"], words
+                               "--audit", f"{d.home}/log/audit",
+                               "--vsock-port", "8377"], words
     assert words["dialer"] == []
     assert words["gate"] == words["courier"] == ["--session", "s-birth"]
     env = set(re.findall(r'environment word="(.*)"', text))
@@ -253,6 +254,17 @@ def test_lingering():
     d.wait(r'ready role="gate"', 2)
     assert d.stop() == 0
     assert "signal=9" not in d.log().split(" stopping ")[1]
+
+
+def test_taken():
+    "a gate that says it took what it was not sent is killed and replaced"
+    d = Daemon()
+    sock = d.start("s-one")
+    d.ask(sock, "attack taken")
+    d.wait(r'child_misbehaved role="gate"')
+    d.wait(r'child_died role="gate" .*signal=9')
+    d.wait(r'ready role="gate"', 2)
+    assert d.stop() == 0
 
 
 def test_too_often():

@@ -103,7 +103,7 @@ ENVIRONMENT = {
 OPTIONS = {
     "supervisor/main.c": {"home", "foreground", "version", "help"},
     "vault/main.c": {"config", "state", "admin-gid"},
-    "minter/main.c": {"state", "audit", "admin-gid"},
+    "minter/main.c": {"state", "audit", "admin-gid", "vsock-port"},
     "egress/gate/main.c": set(), "egress/courier/main.c": set(),
     "egress/dialer/main.c": set(),
 }

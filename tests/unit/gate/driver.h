@@ -8,6 +8,7 @@
 #include "egress/gate/conn.h"
 #include "egress/http/tls.h"
 #include "keys/jwt.h"
+#include "messages/channel.h"
 #include "messages/ca.h"
 
 #include <errno.h>
@@ -414,7 +415,7 @@ drop_house(void **state)
 /* -------------------------------------------------------------- guests */
 
 static inline void
-come(struct house *h, struct guest *g)
+arrive(struct house *h, struct guest *g, void (*way)(struct gate *, int))
 {
 	int fd[2];
 
@@ -424,7 +425,20 @@ come(struct house *h, struct guest *g)
 	    0);
 	g->house = h;
 	g->fd = fd[0];
-	conn_accept(h->gate, fd[1]);
+	way(h->gate, fd[1]);
+}
+
+static inline void
+come(struct house *h, struct guest *g)
+{
+	arrive(h, g, conn_accept);
+}
+
+/* By the supervisor, over vsock. */
+static inline void
+bring(struct house *h, struct guest *g)
+{
+	arrive(h, g, conn_take);
 }
 
 static inline void

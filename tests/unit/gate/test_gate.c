@@ -620,6 +620,34 @@ another_uid_is_not_heard(void **state)
 	leave(&g);
 }
 
+/* Who comes by the supervisor has no uid, and only such a session; a uid is
+ * none of its. */
+static void
+guests_that_are_brought(void **state)
+{
+	static const char ask[] =
+	    "GET /v1/status HTTP/1.1\r\nHost: hatcheck.internal\r\n\r\n";
+	struct house *h = *state;
+	struct guest g;
+
+	bring(h, &g);
+	say(&g, ask);
+	assert_int_equal(g.n, 0);
+	assert_true(g.end);
+	leave(&g);
+	say_session(h, CHANNEL_NO_UID);
+	turn(h);
+	bring(h, &g);
+	say(&g, ask);
+	has(&g, "HTTP/1.1 200 OK");
+	leave(&g);
+	come(h, &g);
+	say(&g, ask);
+	assert_int_equal(g.n, 0);
+	assert_true(g.end);
+	leave(&g);
+}
+
 /* A request that came too early is served once all is there, and only to
  * the session's own uid. */
 static void
@@ -834,6 +862,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		early_guests_wait, make_house, drop_house),
 	    T(another_uid_is_not_heard),
+	    T(guests_that_are_brought),
 	    T(a_cut_resets_its_family_alone),
 	    T(a_lost_courier_ends_what_hung_on_it),
 	    T(a_new_minter_confirms_families),

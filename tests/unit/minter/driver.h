@@ -379,7 +379,7 @@ on_start(void *ctx, struct link *l, const void *msg, int fd)
 	(void)l;
 	(void)fd;
 	h->starts++;
-	keep_text(s->channel_dir, h->place, sizeof(h->place));
+	keep_text(s->channel, h->place, sizeof(h->place));
 	keep_text(s->for_vault, p->for_vault, sizeof(p->for_vault));
 	keep_text(s->for_dialer, p->for_dialer, sizeof(p->for_dialer));
 	if (!h->no_gates && p->gate == NULL)

@@ -70,6 +70,14 @@ static const struct {
 	"unknown key conections (line: 3)"},
     {"limits: 5\n", ERR_FORMAT, "", 0, 0, "line: 1"},
     {"limits:\n  streams: 5\n  streams: 6\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"vsock:\n  port: 99999\n", 0, "", 5, 60, ""},
+    {"vsock: { port: 1023 }\n", ERR_FORMAT, "", 0, 0, "1024 to"},
+    {"vsock: { port: 0 }\n", ERR_FORMAT, "", 0, 0, "1024 to"},
+    {"vsock: { port: 4294967295 }\n", ERR_FORMAT, "", 0, 0, "4294967294"},
+    {"vsock: { port: 4294967296 }\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"vsock: { port: -1 }\n", ERR_FORMAT, "", 0, 0, "line"},
+    {"vsock: {}\n", ERR_FORMAT, "", 0, 0, "port"},
+    {"vsock: { port: 2000, cid: 3 }\n", ERR_FORMAT, "", 0, 0, "cid"},
     {"- a\n", ERR_FORMAT, "", 0, 0, "MAPPING"},
     {"admin_group: {\n", ERR_FORMAT, "", 0, 0, "line"},
     {"admin_group: a\n---\nadmin_group: b\n", ERR_FORMAT, "", 0, 0, "line 2"},
@@ -95,6 +103,8 @@ table(void **state)
 		assert_string_equal(c.admin_group, rows[i].group);
 		assert_int_equal(c.crashes, rows[i].crashes);
 		assert_int_equal(c.seconds, rows[i].seconds);
+		assert_int_equal(c.vsock_port,
+		    strstr(rows[i].text, "99999") != NULL ? 99999 : 8377);
 	}
 }
 
