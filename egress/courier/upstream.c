@@ -165,6 +165,16 @@ add_pem(X509_STORE *store, const char *pem)
 	return r != 0 ? r : n == 0 ? ERR_FORMAT : 0;
 }
 
+/* The system's: read as needed, by the hash of a name. */
+static int
+system_anchors(SSL_CTX *ctx)
+{
+	return X509_STORE_load_path(
+		   SSL_CTX_get_cert_store(ctx), SYSTEM_ANCHORS) == 1
+		   ? 0
+		   : ERR_IO;
+}
+
 static int
 own_anchors(struct pool *p, const char *pem, SSL_CTX **out)
 {
@@ -183,6 +193,8 @@ own_anchors(struct pool *p, const char *pem, SSL_CTX **out)
 	r = a->pem == NULL ? ERR_NOMEM : tls_client_context(&a->ctx);
 	if (r == 0)
 		r = add_pem(SSL_CTX_get_cert_store(a->ctx), pem);
+	if (r == 0)
+		r = system_anchors(a->ctx);
 	if (r != 0) {
 		SSL_CTX_free(a->ctx);
 		free(a->pem);
@@ -214,10 +226,8 @@ pool_new(struct ev_loop *loop, struct pool **out)
 	struct pool *p = calloc(1, sizeof(*p));
 	int r = p == NULL ? ERR_NOMEM : tls_client_context(&p->system);
 
-	/* Read as needed, by the hash of a name. */
-	if (r == 0 && X509_STORE_load_path(SSL_CTX_get_cert_store(p->system),
-			  SYSTEM_ANCHORS) != 1)
-		r = ERR_IO;
+	if (r == 0)
+		r = system_anchors(p->system);
 	if (r != 0) {
 		if (p != NULL)
 			SSL_CTX_free(p->system);

@@ -60,8 +60,8 @@ MUST_USE int pool_dialed(struct pool *p, const struct dial_done *m, int fd);
  * something was cut. */
 void pool_drop(struct pool *p);
 
-/* One for key, verified against ca_pem only, or (NULL) the system's trust
- * anchors. Events come later from the loop; upstream_open() may be true
+/* One for key, verified against the system's trust anchors and those in ca_pem
+ * (NULL: none). Events come later from the loop; upstream_open() may be true
  * already. ERR_UNAVAILABLE: no dialer. ERR_FORMAT: bad ca_pem. */
 MUST_USE int
 upstream_get(struct pool *p, const struct upstream_key *key, const char *ca_pem,

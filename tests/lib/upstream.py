@@ -27,12 +27,12 @@ class Request:
         return [v for n, v in self.headers if n.lower() == name.lower()]
 
 
-def make_ca(folder):
+def make_ca(folder, cn="Recorder CA"):
     key, cert = folder / "ca.key", folder / "ca.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-         "/CN=Recorder CA", "-keyout", key, "-out", cert, "-addext",
+         f"/CN={cn}", "-keyout", key, "-out", cert, "-addext",
          "basicConstraints=critical,CA:TRUE", "-addext",
          "keyUsage=critical,keyCertSign"],
         check=True, capture_output=True)

@@ -6,7 +6,9 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -17,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from sibling import (COURIER, DIALER, GATE, MINTER, REASONS, VAULT, Gone,  # noqa: E402
                      Program, boot_ms, pack, unpack)
-from upstream import Upstream  # noqa: E402
+from upstream import Upstream, make_ca  # noqa: E402
 
 HOST, FAMILY, SESSION = "api.demo.test", b"fam-1", "s-1"
 SECRET = b"sk-canary-0123456789-ABCDEFGH"
@@ -51,12 +53,13 @@ class House:
     themselves."""
 
     def __init__(self, grants=None, meta=None, secret=SECRET, used="{}",
-                 family_ms=600000, limit=None, vault_err=0, audit=None):
+                 family_ms=600000, limit=None, vault_err=0, audit=None,
+                 wrap=()):
         self.audit_path = tempfile.mktemp(prefix="hck-audit-")
         fd = audit if audit is not None else os.open(
             self.audit_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self.p = Program("hatcheck-courier", COURIER, ["--session", SESSION],
-                         fds={5: fd}, limit=limit)
+                         fds={5: fd}, limit=limit, wrap=wrap)
         os.close(fd)
         self.meta, self.secret = meta or metadata(), secret
         self.vault_err, self.version = vault_err, 1
@@ -66,7 +69,8 @@ class House:
         self.minter = self.p.peer(MINTER, SESSION)
         self.vault = self.p.peer(VAULT, SESSION)
         self.dialer = self.p.peer(DIALER, SESSION)
-        self.rules(grants or [grant()], used)
+        self.grants = grants or [grant()]
+        self.rules(self.grants, used)
         self.family(family_ms)
         for serve in (self.serve_vault, self.serve_dialer):
             threading.Thread(target=serve, daemon=True).start()
@@ -197,9 +201,9 @@ def fresh():
 def with_house(f):
     def run(*a, **k):
         fresh()
-        h = House(*a, **k)
+        h = House(**k)
         try:
-            f(h)
+            f(h, *a)
         except BaseException:
             print("# log: " + h.p.log().replace("\n", "\n# "), flush=True)
             raise
@@ -751,12 +755,39 @@ def test_tls_refused():
         h.close()
 
 
+def test_extra_ca():
+    "a grant's CA is trusted beside the system's, and by that grant alone"
+    folder = Path(tempfile.mkdtemp(prefix="hck-anchors-"))
+    # Its CA is one that the system trusts.
+    known = Upstream([HOST], ca=make_ca(folder, "Known CA"))
+    os.chmod(folder, 0o755)
+    subprocess.run(["openssl", "rehash", folder], check=True)
+    wrap = ["unshare", "-m" if os.getuid() == 0 else "-rm", "sh", "-c",
+            f'mount --bind {folder} /etc/ssl/certs && exec "$@"', "-"]
+    if subprocess.run([*wrap, "true"], capture_output=True).returncode:
+        raise tap.Skip("no mount namespace here")
+    alone = grant(upstream={"addresses": ["127.0.0.1"], "port": up.port})
+
+    @with_house
+    def run(h, want):
+        for server, word in zip((known, up), want):
+            h.dial_port = server.port
+            got = h.get()
+            assert (got if isinstance(got, str) else got[0]) == word, got
+            h.rules(h.grants)  # what idles is dropped
+    run((200, 200), grants=[grant()], wrap=wrap)
+    run((200, "upstream-tls"), grants=[alone], wrap=wrap)
+    shutil.rmtree(folder)
+    known.close()
+
+
 def test_dial_failures():
     "what the dialer says becomes a reason"
     @with_house
     def run(h):
         for err, word in ((-7, "address-forbidden"), (-5, "dns-failed"),
-                          (-12, "dns-silent"), (-9, "connect-failed")):
+                          (-12, "dns-silent"), (-9, "connect-failed"),
+                          (-10, "proxy-failed")):
             h.dial_err = err
             assert h.get() == word
     run()
