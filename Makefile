@@ -228,16 +228,16 @@ install: all ## copy everything to DESTDIR and PREFIX (/usr/local)
 	install -d $D$(PREFIX)/bin $D$(LIBEXECDIR) $D$(DATADIR)/presets \
 		$D$(MANDIR)/man1 $D$(MANDIR)/man5 $D$(MANDIR)/man8 \
 		$D$(SYSTEMDDIR)/system $D$(SYSTEMDDIR)/user $D$(SYSUSERSDIR)
-	install -m 755 $(addprefix $(O)/bin/,hatcheck hatcheck-guest) \
-		$D$(PREFIX)/bin
+	install -m 755 $(O)/bin/hatcheck $(O)/bin/hatcheck-guest $D$(PREFIX)/bin
 	install -m 755 $(addprefix $(O)/bin/,$(HELPERS)) $D$(LIBEXECDIR)
 	install -m 644 presets/*.yaml $D$(DATADIR)/presets
 	$(Q)for p in docs/man/*.[1-8]; do \
 		install -m 644 $$p $D$(MANDIR)/man$${p##*.} || exit 1; done
-	$(Q)for u in system user; do \
-		sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|' \
-			packaging/$$u/hatcheck.service \
-			> $D$(SYSTEMDDIR)/$$u/hatcheck.service || exit 1; done
+	$(Q)for u in system/hatcheck system/hatcheck-guest user/hatcheck; do \
+		sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|; s|@BINDIR@|$(PREFIX)/bin|' \
+			packaging/$$u.service \
+			> $D$(SYSTEMDDIR)/$$u.service || exit 1; done
+	install -m 644 packaging/guest/hatcheck-guest.sh $D$(DATADIR)
 	install -m 644 packaging/sysusers.d/hatcheck.conf $D$(SYSUSERSDIR)
 
 clean: ## remove everything built

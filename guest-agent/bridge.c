@@ -36,6 +36,7 @@ struct link {
 	struct pair pair;
 	bool open;	    /* the channel is there */
 	bool dead;	    /* to be freed after this batch */
+	long long attached; /* ms: when the token was used */
 	long long deadline; /* ms, 0 none */
 	long long next;	    /* ms: next attempt while not open */
 	long long pause;
@@ -118,12 +119,36 @@ link_new(struct bridge *b, int client)
 	return l;
 }
 
+/* The gate does not know our token, as after a snapshot: what the client
+ * said waits for the next one, as for a host that is away. */
+static void
+link_again(struct bridge *b, struct link *l)
+{
+	watch_close(b, &l->watch[1], false);
+	watch_set(b, &l->watch[0], 0);
+	pair_again(&l->pair);
+	l->open = false;
+	l->deadline = keeper_now() + BRIDGE_HOLD;
+	l->next = l->pause = 0;
+}
+
 static void
 link_step(struct bridge *b, struct link *l)
 {
+	enum pair_state state;
+
 	if (l->dead || !l->open)
 		return;
-	switch (pair_step(&l->pair)) {
+	state = pair_step(&l->pair);
+	if (state == PAIR_REFUSED) {
+		if (keeper_doubt(&b->keeper, l->attached)) {
+			link_again(b, l);
+			return;
+		}
+		pair_pass(&l->pair);
+		state = pair_step(&l->pair);
+	}
+	switch (state) {
 	case PAIR_DONE:
 		link_end(b, l, false);
 		return;
@@ -135,6 +160,7 @@ link_step(struct bridge *b, struct link *l)
 			l->deadline = keeper_now() + BRIDGE_LINGER;
 		break;
 	case PAIR_GOING:
+	case PAIR_REFUSED: /* pair_pass() said no to that */
 		break;
 	}
 	for (int i = 0; i < 2; i++)
@@ -172,6 +198,7 @@ link_attach(struct bridge *b, struct link *l)
 		return;
 	}
 	l->open = true;
+	l->attached = keeper_now();
 	l->deadline = 0;
 	link_step(b, l);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Files for clients, in a private directory.
- * Trusts nobody else in the guest: the directory must be its user's alone.
+ * Trusts nobody else in the guest: its user alone may write the directory.
  * A system bundle over 4 MiB is not taken; then the root stands alone.
  */
 #include "guest-agent/files.h"
@@ -76,9 +76,11 @@ files_claim(struct files *f)
 	if (mkdir(f->dir, 0700) != 0 && errno != EEXIST)
 		die(EXIT_FAILED, "cannot make %s: %s", f->dir, strerror(errno));
 	if (lstat(f->dir, &st) != 0 || !S_ISDIR(st.st_mode) ||
-	    st.st_uid != getuid() || (st.st_mode & 077) != 0)
+	    st.st_uid != getuid() || (st.st_mode & 022) != 0)
 		die(EXIT_FAILED,
-		    "%s is not a directory of ours alone (mode 0700)", f->dir);
+		    "%s is not a directory that we alone can write (next: "
+		    "rmdir it, or set HATCHECK_GUEST_DIR)",
+		    f->dir);
 }
 
 int
@@ -128,8 +130,9 @@ read_file(const char *path, struct text *out)
 	return false;
 }
 
-char *
-files_bundle(const char *root)
+/* Empty when there is none. */
+static void
+system_bundle(struct text *t)
 {
 	static const char *const places[] = {
 	    "/etc/ssl/certs/ca-certificates.crt", /* Debian, Alpine */
@@ -138,11 +141,62 @@ files_bundle(const char *root)
 	    "/etc/ssl/ca-bundle.pem", /* openSUSE */
 	    "/etc/ssl/cert.pem",      /* Alpine without more */
 	};
-	struct text t = {.limit = BUNDLE_MAX};
 	size_t i = 0, n = sizeof(places) / sizeof(places[0]);
 
-	while (i < n && !read_file(places[i], &t))
+	while (i < n && !read_file(places[i], t))
 		i++;
+}
+
+/* Base64 alone, so that line ends do not matter. */
+static void
+squeeze(char *s)
+{
+	char *to = s;
+
+	for (; *s != '\0'; s++)
+		if (*s > ' ')
+			*to++ = *s;
+	*to = '\0';
+}
+
+static bool
+holds(struct text *t, const char *root)
+{
+	char *one = text_copy(root, strlen(root));
+	bool found;
+
+	squeeze(one);
+	if (t->n > 0)
+		squeeze(t->p);
+	found = *one != '\0' && t->n > 0 && strstr(t->p, one) != NULL;
+	free(one);
+	text_free(t);
+	return found;
+}
+
+bool
+files_hold(const char *path, const char *root)
+{
+	struct text t = {.limit = 2 * BUNDLE_MAX};
+
+	return read_file(path, &t) && holds(&t, root);
+}
+
+bool
+files_system_holds(const char *root)
+{
+	struct text t = {.limit = 2 * BUNDLE_MAX};
+
+	system_bundle(&t);
+	return holds(&t, root);
+}
+
+char *
+files_bundle(const char *root)
+{
+	struct text t = {.limit = BUNDLE_MAX};
+
+	system_bundle(&t);
 	t.limit = 2 * BUNDLE_MAX;
 	t.bad = false;
 	if (t.n > 0 && t.p[t.n - 1] != '\n')

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The files that clients in the guest read: certificates, and what wget
- * needs. All public. In a directory of our own (mode 0700, checked).
+ * needs. All public. In a directory that we alone can write (checked; made
+ * with mode 0700).
  *
  *	ca.pem      the session's root alone, for clients that add it
  *	bundle.pem  the system's roots and it, for clients whose trust it is
@@ -30,8 +31,8 @@ struct files {
 void files_find(struct files *f);
 /* A fresh directory under TMPDIR or /tmp; status for failure. */
 void files_fresh(struct files *f, int status);
-/* Make the directory of files_find() if need be and check that it is ours
- * alone; ends the program when not. */
+/* Make the directory of files_find() if need be and check that nobody else
+ * can write it; ends the program when not. */
 void files_claim(struct files *f);
 /* Write all from the session's root. */
 void files_write(const struct files *f, const char *root, int port);
@@ -44,5 +45,8 @@ void files_remove(const struct files *f);
 int files_replace(const char *path, const char *text);
 /* The system's bundle and then root; for free(). */
 char *files_bundle(const char *root);
+/* root (one certificate, PEM) is in that file, or in the system's bundle. */
+bool files_hold(const char *path, const char *root);
+bool files_system_holds(const char *root);
 
 #endif

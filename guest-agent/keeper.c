@@ -22,6 +22,7 @@
 
 #define PAUSE_FIRST 250
 #define PAUSE_LAST 10000
+#define BEYOND_DOUBT 1000 /* ms: a refused token that is newer is not it */
 
 long long
 keeper_now(void)
@@ -49,6 +50,7 @@ keep(struct keeper *k, const struct api_token *t)
 	long long now = keeper_now(), life = t->lifetime * 1000;
 
 	k->token = *t;
+	k->since = now;
 	k->expires = now + life;
 	k->next = now + life * 2 / 3 - jitter(life / 10);
 	k->pause = 0;
@@ -204,6 +206,23 @@ keeper_token(const struct keeper *k)
 	if (k->expires > keeper_now() || k->refused)
 		return k->token.text;
 	return NULL;
+}
+
+bool
+keeper_doubt(struct keeper *k, long long used)
+{
+	if (k->since > used)
+		return true;
+	if (k->refused || keeper_now() - k->since < BEYOND_DOUBT)
+		return false;
+	if (k->expires != 0) {
+		warn("the host does not know our token any more; asking for "
+		     "another");
+		k->expires = 0;
+		k->renew = false;
+		k->next = 0;
+	}
+	return true;
 }
 
 void

@@ -10,7 +10,9 @@
  *	keeper_step(&k);
  *	token = keeper_token(&k);
  *
- * Time is CLOCK_BOOTTIME: a suspended guest's token ages too.
+ * Time is CLOCK_BOOTTIME: a suspended guest's token ages too. The clock of
+ * a guest that was put back to a snapshot does not know how much time is
+ * gone: there the host's refusal of the token is what tells.
  */
 #ifndef GUEST_KEEPER_H
 #define GUEST_KEEPER_H
@@ -22,6 +24,7 @@
 struct keeper {
 	const struct channel *channel;
 	struct api_token token; /* empty text: never had one */
+	long long since;	/* ms: when it was got */
 	long long expires;	/* ms; 0: no token that may be used */
 	long long next;		/* ms: when to ask again */
 	long long pause;	/* ms: present backoff, 0 after success */
@@ -49,6 +52,10 @@ void keeper_step(struct keeper *k);
 /* NULL: none yet, wait. An expired one is given when the host refuses to
  * make new ones: its gate then answers the client with the reason. */
 const char *keeper_token(const struct keeper *k);
+/* The host refused the token that was used at that time (keeper_now()).
+ * True: another is there or being asked for. False: it is too new to doubt,
+ * so asking again would not help. */
+bool keeper_doubt(struct keeper *k, long long used);
 /* End the helper, wipe. */
 void keeper_stop(struct keeper *k);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bring "lo" up by ioctl.
+ * Bring "lo" up by ioctl; connect to it.
  * Trusts nothing.
  * Needs CAP_NET_ADMIN only when it is down; then says so.
  */
@@ -8,6 +8,7 @@
 
 #include "guest-agent/text.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
@@ -33,4 +34,25 @@ loopback_up(int status)
 			    strerror(errno));
 	}
 	close(fd);
+}
+
+int
+loopback_connect(int port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int saved;
+
+	if (fd < 0)
+		return -1;
+	/* On loopback this is done, or refused, at once. */
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 ||
+	    errno == EINPROGRESS)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
 }

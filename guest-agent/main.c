@@ -18,7 +18,9 @@ enum takes {
 	TAKES_PRINT_ENV = 1 << 1,
 	TAKES_SHELL = 1 << 2,
 	TAKES_OUT = 1 << 3,
-	TAKES_BUNDLE = 1 << 4
+	TAKES_BUNDLE = 1 << 4,
+	TAKES_WAIT = 1 << 5,
+	TAKES_JSON = 1 << 6
 };
 
 static const struct verb {
@@ -29,11 +31,11 @@ static const struct verb {
 	unsigned takes;
 	int least, most; /* words; most -1: any */
 } verbs[] = {
-    {"run", "-- COMMAND [ARG]...", "run a command with everything set",
-	verb_run, 0, 1, -1},
-    {"serve", "[--port N] [--print-env]",
+    {"run", "[--wait S] -- COMMAND [ARG]...",
+	"run a command with everything set", verb_run, TAKES_WAIT, 1, -1},
+    {"serve", "[--port N] [--wait S] [--print-env]",
 	"bridge a loopback port to the host until a signal ends it", verb_serve,
-	TAKES_PORT | TAKES_PRINT_ENV, 0, 0},
+	TAKES_PORT | TAKES_WAIT | TAKES_PRINT_ENV, 0, 0},
     {"env", "[--shell sh|fish|json]",
 	"print the variables for clients of a running bridge", verb_env,
 	TAKES_SHELL, 0, 0},
@@ -46,6 +48,11 @@ static const struct verb {
 	0, 1, 1},
     {"status", "", "say what this session is and may reach", verb_status, 0, 0,
 	0},
+    {"doctor", "[--json]", "look for what is wrong, and say how to mend it",
+	verb_doctor, TAKES_JSON, 0, 0},
+    {"trust", "install|remove [--wait S]",
+	"let the system, Java and NSS trust this session, or no longer",
+	verb_trust, TAKES_WAIT, 1, 1},
     {"version", "", "print the version", verb_version, 0, 0, 0},
 };
 
@@ -59,11 +66,14 @@ static const struct flag {
 	"PATH  the host's directory or socket "
 	"(" CHANNEL_DEFAULT ")"},
     {"--port", TAKES_PORT, true, "N  listen there; 0: any (8377)"},
+    {"--wait", TAKES_WAIT, true,
+	"S  seconds to wait for the host (run, trust 10, serve 300)"},
     {"--print-env", TAKES_PRINT_ENV, false,
 	"print the variables once it serves"},
     {"--shell", TAKES_SHELL, true, "S  sh, fish or json"},
     {"--bundle", TAKES_BUNDLE, false, "the system's roots too"},
     {"--out", TAKES_OUT, true, "FILE  write there"},
+    {"--json", TAKES_JSON, false, "for programs"},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -106,6 +116,18 @@ find_flag(const struct verb *v, const char *word, size_t n)
 	exit(EXIT_USAGE);
 }
 
+static int
+seconds(const char *s)
+{
+	char *end;
+	long n = strtol(s, &end, 10);
+
+	if (*s < '0' || *s > '9' || *end != '\0' || n > WAIT_MAX)
+		die(EXIT_USAGE, "--wait: seconds from 0 to %d are wanted",
+		    WAIT_MAX);
+	return (int)n;
+}
+
 static void
 set(struct options *o, const struct flag *f, const char *value)
 {
@@ -124,6 +146,12 @@ set(struct options *o, const struct flag *f, const char *value)
 		break;
 	case TAKES_BUNDLE:
 		o->bundle = true;
+		break;
+	case TAKES_WAIT:
+		o->wait = seconds(value);
+		break;
+	case TAKES_JSON:
+		o->json = true;
 		break;
 	default:
 		channel_find(&o->channel, value);
@@ -182,7 +210,7 @@ parse(char **words, struct options *o)
 int
 main(int argc, char **argv)
 {
-	struct options o = {0};
+	struct options o = {.wait = -1};
 	const struct verb *v;
 
 	(void)argc;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Pipe bytes between two sockets.
- * Trusts neither side: nothing in the bytes is looked at.
+ * Trusts neither side: nothing in the bytes is looked at but whether the
+ * first answer is the gate's refusal of the prefix (refused.h).
  * A full buffer stops its reader; one read and one write per step, so that
  * no pair starves the others.
  */
 #include "guest-agent/pair.h"
+
+#include "guest-agent/refused.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +21,7 @@
 int
 pair_init(struct pair *p, int client, int channel)
 {
-	*p = (struct pair){.side = {client, channel}};
+	*p = (struct pair){.side = {client, channel}, .fresh = true};
 	p->flow[0].buf = malloc(FLOW_SIZE);
 	p->flow[1].buf = malloc(FLOW_SIZE);
 	if (p->flow[0].buf != NULL && p->flow[1].buf != NULL)
@@ -42,8 +45,11 @@ pair_prefix(struct pair *p, const char *bytes, size_t n)
 
 	if (f->start + f->n + n > FLOW_SIZE)
 		return false;
-	memcpy(f->buf + f->start + f->n, bytes, n);
+	memmove(f->buf + n, f->buf + f->start, f->n);
+	memcpy(f->buf, bytes, n);
+	f->start = 0;
 	f->n += n;
+	p->before = n;
 	return true;
 }
 
@@ -53,14 +59,15 @@ later(void)
 	return errno == EAGAIN || errno == EINTR;
 }
 
+/* keep: what went stays in the buffer. */
 static int
-fill(struct flow *f, int fd)
+fill(struct flow *f, int fd, bool keep)
 {
 	ssize_t n;
 
 	if (f->ended || (f->n > 0 && f->start + f->n == FLOW_SIZE))
 		return 0;
-	if (f->n == 0)
+	if (f->n == 0 && !keep)
 		f->start = 0;
 	n = read(fd, f->buf + f->start + f->n, FLOW_SIZE - f->start - f->n);
 	if (n > 0)
@@ -106,16 +113,45 @@ hung_up(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+/* The first answer; false: wait for more of it before any is passed on. */
+static bool
+look(struct pair *p, enum refused *what)
+{
+	const struct flow *f = &p->flow[1];
+
+	*what = f->n == 0 ? REFUSED_MORE : refused_look(f->buf, f->n);
+	if (*what == REFUSED_MORE && !f->ended)
+		return false;
+	if (*what != REFUSED_YES)
+		p->fresh = false;
+	return true;
+}
+
+static int
+step_out(struct pair *p)
+{
+	struct flow *f = &p->flow[0];
+
+	if (f->start + f->n == FLOW_SIZE)
+		p->fresh = false;
+	if (fill(f, p->side[0], p->fresh) != 0)
+		return -1;
+	drain(f, p->side[1]);
+	return 0;
+}
+
 enum pair_state
 pair_step(struct pair *p)
 {
-	for (int i = 0; i < 2; i++) {
-		struct flow *f = &p->flow[i];
+	enum refused what = REFUSED_NO;
 
-		if (fill(f, p->side[i]) != 0)
-			return PAIR_BROKEN;
-		drain(f, p->side[1 - i]);
-	}
+	if (step_out(p) != 0 || fill(&p->flow[1], p->side[1], false) != 0)
+		return PAIR_BROKEN;
+	if (p->fresh && !look(p, &what))
+		return PAIR_GOING;
+	if (what == REFUSED_YES)
+		return PAIR_REFUSED;
+	drain(&p->flow[1], p->side[0]);
 	if (p->flow[1].broken)
 		return PAIR_BROKEN;
 	if (!p->flow[1].closed)
@@ -124,6 +160,26 @@ pair_step(struct pair *p)
 		return PAIR_DONE;
 	return p->flow[0].broken || hung_up(p->side[1]) ? PAIR_ANSWERED
 							: PAIR_GOING;
+}
+
+void
+pair_again(struct pair *p)
+{
+	struct flow *f = &p->flow[0];
+
+	f->n += f->start - p->before;
+	memmove(f->buf, f->buf + p->before, f->n);
+	f->start = 0;
+	f->closed = f->broken = false;
+	p->flow[1] = (struct flow){.buf = p->flow[1].buf};
+	p->before = 0;
+	pair_pass(p);
+}
+
+void
+pair_pass(struct pair *p)
+{
+	p->fresh = false;
 }
 
 uint32_t

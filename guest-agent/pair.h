@@ -27,11 +27,16 @@ struct flow {
 struct pair {
 	int side[2];	     /* fds: client, channel */
 	struct flow flow[2]; /* flow[i] reads side[i], writes side[1 - i] */
+	/* Nothing came back yet, and all that went is still in flow[0].buf,
+	 * behind `before` bytes of prefix: it can be said again. */
+	bool fresh;
+	size_t before;
 };
 
 /* -1 when memory is out. */
 int pair_init(struct pair *p, int client, int channel);
-/* Bytes to go to the channel before the client's; false: no room. */
+/* Bytes to go to the channel before the client's, put before the first
+ * step; false: no room. */
 bool pair_prefix(struct pair *p, const char *bytes, size_t n);
 void pair_free(struct pair *p);
 
@@ -40,11 +45,17 @@ enum pair_state {
 	PAIR_ANSWERED, /* all was said to the client, who still talks to nobody
 			*/
 	PAIR_DONE,     /* both ways ended well */
-	PAIR_BROKEN    /* a side was reset: reset the other */
+	PAIR_BROKEN,   /* a side was reset: reset the other */
+	PAIR_REFUSED   /* the gate did not take the prefix: pair_again(), or
+			  pair_pass() its answer on */
 };
 
 /* Move what can be moved now. */
 enum pair_state pair_step(struct pair *p);
+/* After PAIR_REFUSED. Forget the prefix and the answer; the client's bytes
+ * will go to another channel, after another prefix. Once in a pair's life. */
+void pair_again(struct pair *p);
+void pair_pass(struct pair *p);
 /* EPOLLIN | EPOLLOUT that side i waits for; 0: nothing now. */
 uint32_t pair_events(const struct pair *p, int i);
 

@@ -11,6 +11,7 @@
 #include "guest-agent/bridge.h"
 #include "guest-agent/files.h"
 #include "guest-agent/loopback.h"
+#include "guest-agent/notify.h"
 #include "guest-agent/session.h"
 #include "guest-agent/text.h"
 #include "guest-agent/vars.h"
@@ -24,8 +25,6 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define RUN_PATIENCE 10000 /* ms to wait for a host that is not there yet */
 
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
     SIGUSR2, SIGWINCH, SIGCONT, SIGALRM};
@@ -190,7 +189,8 @@ verb_run(const struct options *o)
 	sigset_t mask;
 
 	loopback_up(EXIT_RUN);
-	session_fetch(&s, &o->channel, RUN_PATIENCE, EXIT_RUN);
+	session_fetch(
+	    &s, &o->channel, o->wait < 0 ? RUN_WAIT : o->wait, EXIT_RUN);
 	b = bridge_or_die(o, 0, &s, EXIT_RUN);
 	files_fresh(&f, EXIT_RUN);
 	dress(o, &f, b, &s);
@@ -244,7 +244,8 @@ verb_serve(const struct options *o)
 	files_find(&f);
 	files_claim(&f);
 	loopback_up(EXIT_FAILED);
-	session_fetch(&s, &o->channel, -1, EXIT_FAILED);
+	session_fetch(
+	    &s, &o->channel, o->wait < 0 ? SERVE_WAIT : o->wait, EXIT_FAILED);
 	b = bridge_or_die(o, port, &s, EXIT_FAILED);
 	files_write(&f, s.root, bridge_port(b));
 	r.signals = signals_open(&mask, EXIT_FAILED);
@@ -252,6 +253,7 @@ verb_serve(const struct options *o)
 		print_env(o, &f, bridge_port(b), s.document);
 	else
 		warn("serving on 127.0.0.1:%d", bridge_port(b));
+	notify_ready();
 	session_free(&s);
 	bridge_serve(b, r.signals, serve_ready, &r);
 	farewell(o, b, &f);

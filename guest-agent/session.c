@@ -34,6 +34,12 @@ fetch_document(const struct channel *c, struct json **out, struct api_why *why)
 }
 
 static enum api_result
+fetch_root(const struct channel *c, struct session *s, struct api_why *why)
+{
+	return api_ca(c, &s->root, why);
+}
+
+static enum api_result
 fetch_all(const struct channel *c, struct session *s, struct api_why *why)
 {
 	enum api_result r = API_OK;
@@ -41,16 +47,19 @@ fetch_all(const struct channel *c, struct session *s, struct api_why *why)
 	if (s->document == NULL)
 		r = fetch_document(c, &s->document, why);
 	if (r == API_OK && s->root == NULL)
-		r = api_ca(c, &s->root, why);
+		r = fetch_root(c, s, why);
 	/* Last, so that its life begins now. */
 	if (r == API_OK)
 		r = api_token(c, NULL, &s->token, why);
 	return r;
 }
 
-void
-session_fetch(
-    struct session *s, const struct channel *c, long long patience, int status)
+typedef enum api_result (*fetch)(
+    const struct channel *c, struct session *s, struct api_why *why);
+
+static void
+fetch_patiently(struct session *s, const struct channel *c, fetch what,
+    int patience, int status)
 {
 	struct timespec pause = {.tv_nsec = PAUSE_FIRST * 1000000L};
 	long long start = keeper_now();
@@ -59,13 +68,14 @@ session_fetch(
 	enum api_result r;
 
 	*s = (struct session){0};
-	while ((r = fetch_all(c, s, &why)) == API_RETRY) {
+	while ((r = what(c, s, &why)) == API_RETRY) {
 		if (channel_gone(c))
 			die(status, "this session has ended");
-		if (patience >= 0 && keeper_now() - start >= patience)
+		if (keeper_now() - start >= patience * 1000LL)
 			break;
 		if (!told && keeper_now() - start >= QUIET) {
-			warn("%s; trying on", why.text);
+			warn("%s; trying on, for %d s at most", why.text,
+			    patience);
 			told = true;
 		}
 		nanosleep(&pause, NULL);
@@ -74,9 +84,25 @@ session_fetch(
 	}
 	if (r != API_OK)
 		die(status,
-		    "%s (next: on the host, `hatcheck status` and "
-		    "`hatcheck session list`)",
+		    "%s (next: `hatcheck-guest doctor` here; on the host, "
+		    "`hatcheck status` and `hatcheck session list`)",
 		    why.text);
+}
+
+void
+session_fetch(
+    struct session *s, const struct channel *c, int patience, int status)
+{
+	fetch_patiently(s, c, fetch_all, patience, status);
+}
+
+char *
+session_root(const struct channel *c, int patience, int status)
+{
+	struct session s;
+
+	fetch_patiently(&s, c, fetch_root, patience, status);
+	return s.root;
 }
 
 struct json *

@@ -13,10 +13,12 @@ struct session {
 	struct json *document;
 };
 
-/* Fetch everything; while the host is away, try again for patience ms (-1:
- * for ever). Ends the program with status when it refuses or stays away. */
+/* Fetch everything; while the host is away, try again for patience seconds.
+ * Ends the program with status when it refuses or stays away. */
 void session_fetch(
-    struct session *s, const struct channel *c, long long patience, int status);
+    struct session *s, const struct channel *c, int patience, int status);
+/* The root alone; for free(). */
+char *session_root(const struct channel *c, int patience, int status);
 /* The environment document alone, checked; else as above, with status 1. */
 struct json *session_document(const struct channel *c);
 void session_free(struct session *s);

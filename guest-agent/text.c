@@ -120,6 +120,28 @@ text_wipe(void *p, size_t n)
 	explicit_bzero(p, n);
 }
 
+void
+text_print(const char *s)
+{
+	for (; *s != '\0'; s++)
+		putchar(*s < ' ' || *s > '~' ? '?' : *s);
+}
+
+void
+text_print_json(const char *s)
+{
+	putchar('"');
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\')
+			printf("\\%c", *s);
+		else if ((unsigned char)*s < ' ')
+			printf("\\u%04x", (unsigned char)*s);
+		else
+			putchar(*s);
+	}
+	putchar('"');
+}
+
 static void
 say(const char *fmt, va_list ap)
 {

@@ -35,6 +35,10 @@ void text_free(struct text *t);
 /* An owned copy; never NULL. */
 char *text_copy(const char *p, size_t n);
 void text_wipe(void *p, size_t n);
+/* s to stdout, bytes outside printable ASCII shown as ?. */
+void text_print(const char *s);
+/* s as a JSON string, to stdout. */
+void text_print_json(const char *s);
 
 /* One line to stderr, "hatcheck-guest: …", bytes outside printable ASCII
  * shown as ?. */

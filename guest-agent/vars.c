@@ -234,26 +234,11 @@ print_quoted(const char *s, bool fish)
 }
 
 static void
-print_json(const char *s)
-{
-	putchar('"');
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < ' ')
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	}
-	putchar('"');
-}
-
-static void
 print_one(const struct var *v, const char *shell, bool last)
 {
 	if (strcmp(shell, "json") == 0) {
 		printf("  \"%s\": ", v->name);
-		print_json(v->value);
+		text_print_json(v->value);
 		printf("%s\n", last ? "" : ",");
 		return;
 	}

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 
 #define SERVE_PORT 8377
+#define SERVE_WAIT 300 /* seconds for a host that is not there yet */
+#define RUN_WAIT 10
+#define WAIT_MAX 86400
 
 /* What was typed. */
 struct options {
@@ -19,6 +22,8 @@ struct options {
 	const char *out;   /* --out */
 	bool print_env;	   /* --print-env */
 	bool bundle;	   /* --bundle */
+	bool json;	   /* --json */
+	int wait;	   /* --wait, seconds; -1: not said */
 	char **words;	   /* the rest, NULL-terminated */
 	int n_words;
 };
@@ -32,6 +37,8 @@ int verb_ca(const struct options *o);
 int verb_git_credential(const struct options *o);
 int verb_api_key(const struct options *o);
 int verb_status(const struct options *o);
+int verb_doctor(const struct options *o);
+int verb_trust(const struct options *o);
 int verb_version(const struct options *o);
 
 #endif

@@ -80,9 +80,10 @@ brief_gate(struct minter *m, struct session *s)
 {
 	if (s->gate == NULL || s->finishing || !minter_ready(m))
 		return;
-	tell_gate(m, s);
+	/* The session last: with it the gate begins to answer. */
 	for (struct family *f = s->families; f != NULL; f = f->next)
 		gate_family(s, f);
+	tell_gate(m, s);
 	open_progress(m, s);
 }
 

@@ -2,6 +2,7 @@
 """hatcheck-guest against a stand-in of the host's side of the channel:
 the whole agent as a user meets it, and what a broken host can do to it.
 (With the real host: the other scenarios.)"""
+import base64
 import hashlib
 import json
 import os
@@ -63,6 +64,9 @@ class Host:
         self.revoked = []
         self.attached = []
         self.refuse_renewal = False
+        self.dead = set()       # tokens that are not taken
+        self.no = []            # what is said then, in these pieces
+        self.hunger = 1         # after so many bytes
         self.server = None
         self.up()
 
@@ -93,11 +97,25 @@ class Host:
                 first = f.readline()
                 if first.startswith(b"ATTACH "):
                     self.attached.append(first)
-                    self.raw(c, f)
-                else:
+                    if first.split()[1].decode() in self.dead:
+                        self.refuse(c, f)
+                    else:
+                        self.raw(c, f)
+                elif first:
                     self.api(c, f, first)
             except OSError:
                 pass
+
+    def refuse(self, c, f):
+        got = 0
+        while got < self.hunger:
+            got += len(f.read1(65536))
+        for piece in self.no:
+            c.sendall(piece)
+            time.sleep(0.05)
+
+    def newest(self):
+        return f"eyJ.tok-{self.tokens}._~"
 
     def raw(self, c, f):
         word = f.readline().split()
@@ -232,7 +250,7 @@ def test_program():
                        re.M)
     ok(h.returncode == 0 and not h.stderr and verbs == [
         "run", "serve", "env", "token", "ca", "git-credential", "api-key",
-        "status", "version"], "--help lists every verb", h)
+        "status", "doctor", "trust", "version"], "--help lists every verb", h)
     page = Path("docs/man/hatcheck-guest.1").read_text()
     flags = re.findall(r"^  --([a-z-]+)", h.stdout, re.M)
     missing = [v for v in verbs if not re.search(rf"^\.It Cm {v}\b", page,
@@ -504,6 +522,136 @@ def test_renewal(host):
     serve.stop()
 
 
+NO = [b"HTTP/1.1 4", b"07 Proxy Authentication Required\r\nX: y\r\nProxy-St",
+      b"atus: hatcheck; error=http_request_denied; details=\"bad-token\"\r\n",
+      b"Content-Length: 0\r\n\r", b"\n"]
+
+
+def test_refused(host):
+    """A guest that was put back to a snapshot believes in its token."""
+    def asked(s):
+        s.sendall(b"SUM\nover")
+        s.shutdown(socket.SHUT_WR)
+        return read_all(s)
+
+    want = hashlib.sha256(b"over").hexdigest().encode()
+    serve = Serve(host)
+    time.sleep(1.1)
+    host.no = NO
+    host.dead.add(host.newest())
+    with serve.connect() as s, serve.connect() as t:
+        ok(asked(s) == want and asked(t) == want,
+           "a refused token is replaced, and all is said once more")
+    fresh = host.newest()
+    ok(host.attached[-1] == f"ATTACH {fresh}\r\n".encode() and
+       host.grants[-1][0] == "client_credentials",
+       "with a new family", (host.attached[-2:], host.grants[-2:]))
+    host.dead.add(fresh)
+    with serve.connect() as s:
+        answer = asked(s)
+    ok(answer == b"".join(NO) and host.newest() == fresh,
+       "a token that is new is not doubted: the answer is passed on", answer)
+    time.sleep(1.1)
+    for pieces, what in (
+            ([b"HTTP/1.1 407 No\r\nX: Proxy-Status: hatcheck; \r\n\r\n"],
+             "another's 407"),
+            ([b"HTTP/1.1 200 OK\r\n", NO[-1]], "another status"),
+            ([b"HTTP/1.1 407"], "half an answer"), ([], "no answer"),
+            ([b"HTTP/1.1 407 " + b"x" * 9000], "a head without an end")):
+        host.no = pieces
+        with serve.connect() as s:
+            answer = asked(s)
+        ok(answer == b"".join(pieces) and host.newest() == fresh,
+           f"{what} is passed on as it came", answer)
+    host.no, host.hunger = NO, 80000
+    with serve.connect() as s:
+        s.sendall(b"x" * 80000)
+        answer = read_all(s)
+    ok(answer == b"".join(NO), "what was longer than 64 KiB is not said again",
+       answer)
+    host.hunger = 1
+    code, err = serve.stop()
+    ok(code == 0 and "asking for another" in err, "and it was told", err)
+    host.dead.clear()
+
+
+def test_suspend(host):
+    host.lifetime = 2
+    serve = Serve(host)
+    serve.p.send_signal(signal.SIGSTOP)
+    old = host.tokens
+    time.sleep(2.2)
+    serve.p.send_signal(signal.SIGCONT)
+    with serve.connect() as s:
+        s.sendall(b"CUT\n")
+        ok(read_all(s) == b"some", "a connection after a suspend is served")
+    token = int(re.search(rb"tok-(\d+)", host.attached[-1])[1])
+    ok(token > old, "with a token got after it, not the expired one",
+       (old, token))
+    host.lifetime = 300
+    serve.stop()
+
+
+def test_wait(host):
+    host.down()
+    r = guest(host, "run", "--wait", "0", "--", "true")
+    ok(r.returncode == 125 and str(host.dir) in r.stderr and
+       "doctor" in r.stderr, "run --wait 0 does not wait, and says for what",
+       r)
+    r = guest(host, "serve", "--wait", "2")
+    ok(r.returncode == 1 and "for 2 s at most" in r.stderr and
+       "refused" in r.stderr, "serve waits no longer than it was told", r)
+    for bad in ("-1", "x", "1s", "", "86401"):
+        r = guest(host, "serve", "--wait", bad)
+        ok(r.returncode == 2, f"--wait {bad!r} is a usage error", r)
+    host.up()
+
+
+def test_notify(host):
+    for name in (TMP + "/notify", "@hatcheck-" + TMP):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(name.replace("@", "\0", 1) if name[0] == "@" else name)
+            s.settimeout(20)
+            serve = Serve(host, NOTIFY_SOCKET=name)
+            ok(s.recv(100) == b"READY=1", f"serve tells {name[:1]}… that it "
+               "is ready")
+            serve.stop()
+    serve = Serve(host, NOTIFY_SOCKET="/nonexistent")
+    ok(serve.stop()[0] == 0, "a manager that is not there is no matter")
+
+
+def jwt(seconds):
+    part = base64.urlsafe_b64encode(json.dumps(
+        {"iat": int(time.time()) + seconds, "jti": "j"}).encode())
+    return f"e30.{part.decode().rstrip('=')}.c2ln"
+
+
+def test_clock(host):
+    """The host's time is in the token; only the doctor looks."""
+    for skew, state in ((0, "ok"), (600, "ok"), (-600, "ok"),
+                        (7200, "problem"), (-7200, "problem")):
+        body = json.dumps({"access_token": jwt(skew), "token_type": "Bearer",
+                           "expires_in": 300}).encode()
+        host.override = {"/v1/token": b"HTTP/1.1 200 OK\r\nContent-Length: "
+                                      b"%d\r\n\r\n%s" % (len(body), body)}
+        r = guest(host, "doctor", "--json")
+        rows = {x["check"]: x for x in json.loads(r.stdout)}
+        ok(rows["clock"]["state"] == state and rows["token"]["state"] == "ok",
+           f"doctor: a clock {-skew} s ahead: {state}", rows["clock"])
+        r = guest(host, "run", "--", "true")
+        ok(r.returncode == 0, "and run does not care", r)
+    for token in ("x", "a.b", "a..c", "a.!!.c", "a.e30.c",
+                  "a." + "A" * 3990 + ".c"):
+        body = json.dumps({"access_token": token, "token_type": "Bearer",
+                           "expires_in": 300}).encode()
+        host.override["/v1/token"] = (b"HTTP/1.1 200 OK\r\n\r\n" + body)
+        r = guest(host, "doctor")
+        ok(r.returncode == 1 and re.search(
+            "problem +clock: the token tells no time|problem +token: ",
+            r.stdout), f"doctor: a token without a time, {token[:8]}", r)
+    host.override = {}
+
+
 def test_restart(host):
     serve = Serve(host)
     host.down()
@@ -652,15 +800,15 @@ def test_places(host):
                        capture_output=True, text=True, env=clean())
     ok(r.stdout == "up\n",
        "in a fresh network namespace it brings lo up; --channel SOCKET", r)
-    os.mkdir(TMP + "/hatcheck-guest", 0o755)
-    os.chmod(TMP + "/hatcheck-guest", 0o755)
+    os.mkdir(TMP + "/hatcheck-guest")
+    os.chmod(TMP + "/hatcheck-guest", 0o775)
     r = guest(host, "serve")
-    ok(r.returncode == 1 and "0700" in r.stderr,
-       "serve refuses a directory that others can read", r)
+    ok(r.returncode == 1 and "we alone can write" in r.stderr,
+       "serve refuses a directory that others can write", r)
     os.rmdir(TMP + "/hatcheck-guest")
     os.symlink("/tmp", TMP + "/hatcheck-guest")
     r = guest(host, "serve")
-    ok(r.returncode == 1 and "0700" in r.stderr,
+    ok(r.returncode == 1 and "we alone can write" in r.stderr,
        "and one that is a link", r)
     os.unlink(TMP + "/hatcheck-guest")
 
@@ -675,6 +823,11 @@ try:
     test_signals(HOST)
     test_bridge(HOST)
     test_renewal(HOST)
+    test_refused(HOST)
+    test_suspend(HOST)
+    test_wait(HOST)
+    test_notify(HOST)
+    test_clock(HOST)
     test_restart(HOST)
     test_gone()
     test_broken_host(HOST)

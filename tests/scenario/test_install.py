@@ -37,6 +37,8 @@ def test_files():
                  "share/man/man5/hatcheckd.yaml.5",
                  "share/man/man8/hatcheckd.8",
                  "lib/systemd/system/hatcheck.service",
+                 "lib/systemd/system/hatcheck-guest.service",
+                 "share/hatcheck/hatcheck-guest.sh",
                  "lib/systemd/user/hatcheck.service",
                  "lib/sysusers.d/hatcheck.conf"]:
         got = top / "usr/local" / path
