@@ -45,10 +45,9 @@ reach(struct cli *cli, const char *what, int *fd, struct cli_error *e)
 }
 
 static int
-put_request(struct buf *b, const char *name, const json_t *in)
+put_request(struct buf *b, const char *name, bool get, const json_t *in)
 {
 	char *body = in == NULL ? strdup("{}") : json_dumps(in, JSON_COMPACT);
-	bool get = strcmp(name, "status") == 0;
 	int r = body == NULL ? ERR_NOMEM : 0;
 
 	if (r == 0)
@@ -243,17 +242,17 @@ answer(struct span in, const char *what, json_t **out, struct cli_error *e)
 	return e->code;
 }
 
-int
-admin_call(struct cli *cli, const char *name, json_t *in, json_t **out,
-    struct cli_error *e)
+/* The whole response, or e. */
+static int
+ask(struct cli *cli, const char *name, bool get, const json_t *in,
+    struct buf *reply, struct cli_error *e)
 {
-	struct buf *request = buf_new(ANSWER_MAX), *reply = buf_new(ANSWER_MAX);
+	struct buf *request = buf_new(ANSWER_MAX);
 	int fd = -1, r = request == NULL || reply == NULL ? ERR_NOMEM : 0;
 
 	e->code = 0;
 	if (r == 0)
-		r = put_request(request, name, in);
-	json_decref(in);
+		r = put_request(request, name, get, in);
 	if (r != 0)
 		(void)cli_error_from(e, r, name, NULL);
 	else if (reach(cli, name, &fd, e) == 0) {
@@ -264,11 +263,42 @@ admin_call(struct cli *cli, const char *name, json_t *in, json_t **out,
 			(void)cli_error(e, CLI_FAILED, name, "hatcheck logs",
 			    "the daemon did not answer: %s",
 			    err_text(got != 0 ? got : r));
-		else
-			(void)answer(buf_span(reply), name, out, e);
 		close(fd);
 	}
 	buf_free(request);
+	return e->code;
+}
+
+int
+admin_call(struct cli *cli, const char *name, json_t *in, json_t **out,
+    struct cli_error *e)
+{
+	struct buf *reply = buf_new(ANSWER_MAX);
+	bool get = strcmp(name, "status") == 0;
+
+	if (ask(cli, name, get, in, reply, e) == 0)
+		(void)answer(buf_span(reply), name, out, e);
+	json_decref(in);
+	buf_free(reply);
+	return e->code;
+}
+
+int
+admin_text(
+    struct cli *cli, const char *name, struct buf *out, struct cli_error *e)
+{
+	struct buf *reply = buf_new(ANSWER_MAX);
+	struct span body;
+	unsigned status;
+	int r;
+
+	if (ask(cli, name, true, NULL, reply, e) == 0) {
+		r = admin_parse(buf_span(reply), &status, &body);
+		if (r == 0 && status != 200)
+			(void)answer(buf_span(reply), name, NULL, e);
+		else if (r != 0 || (r = buf_put_span(out, body)) != 0)
+			(void)cli_error_from(e, r, name, "hatcheck logs");
+	}
 	buf_free(reply);
 	return e->code;
 }

@@ -9,12 +9,17 @@
 #define CLI_ADMIN_H
 
 #include "cli/cli.h"
+#include "lib/buf.h"
 
 /* POST /v1/NAME with in, whose reference is taken (NULL: {}); for "status"
  * GET. *out is a new reference (out may be NULL). Returns 0 or e->code:
  * CLI_NOT_RUNNING when nobody answers at the socket, else by the problem
  * document's status: 403 DENIED, 404 NOT_FOUND, 423 LOCKED. */
 int admin_call(struct cli *cli, const char *name, json_t *in, json_t **out,
+    struct cli_error *e);
+
+/* GET /v1/NAME, whose answer is text: appended to out. */
+int admin_text(struct cli *cli, const char *name, struct buf *out,
     struct cli_error *e);
 
 /* The pure part: a whole response as read until the end of the stream.

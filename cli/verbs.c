@@ -231,6 +231,10 @@ const struct verb verbs[] = {
 	    "keys.json where nobody who can write the logs can write it,\n"
 	    "for --keys.",
 	    audit_verify_run, "file"},
+	{"metrics", "", "the daemon's numbers, as Prometheus reads them", NULL,
+	    "The same text as GET /v1/metrics of the admin socket. Their\n"
+	    "names are in docs/metrics.md.",
+	    metrics_run},
 	{"preset list", "", "the known services", NULL, NULL,
 	    preset_list_run, NULL, true},
 	{"preset show", "NAME", "its hosts, scopes and shapes", NULL, NULL,

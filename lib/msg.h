@@ -26,7 +26,7 @@
 /* The largest payload of any type. */
 #define MSG_MAX (512 * 1024)
 /* The largest struct a type may use (decoded on the stack). */
-#define MSG_STRUCT_MAX 512
+#define MSG_STRUCT_MAX 1024
 
 enum msg_kind { MSG_U8, MSG_U16, MSG_U32, MSG_U64, MSG_SPAN };
 enum msg_fd { MSG_NO_FD, MSG_MAY_FD, MSG_MUST_FD };

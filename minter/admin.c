@@ -47,7 +47,7 @@ struct admin_call {
 	bool seen_head, dispatched, suspended, answered;
 	bool too_big;
 	unsigned status;
-	bool problem;
+	const char *type; /* of text */
 	char *text;
 };
 
@@ -229,19 +229,18 @@ no_unescape(void *cls, struct MHD_Connection *c, char *s)
 	return strlen(s);
 }
 
+#define TYPE_JSON "application/json"
+#define TYPE_PROBLEM "application/problem+json"
+
 static void
-set_answer(
-    struct admin_call *c, unsigned status, bool problem, json_t *document)
+set_text(struct admin_call *c, unsigned status, const char *type, char *text)
 {
 	if (c->answered)
 		abort(); /* a handler answered twice */
-	c->text = document == NULL
-		      ? NULL
-		      : json_dumps(document, JSON_COMPACT | JSON_ENSURE_ASCII);
-	json_decref(document);
+	c->text = text;
 	c->answered = true;
-	c->status = c->text == NULL ? 500 : status;
-	c->problem = c->text == NULL || problem;
+	c->status = text == NULL ? 500 : status;
+	c->type = text == NULL ? TYPE_PROBLEM : type;
 	if (c->suspended) {
 		c->suspended = false;
 		MHD_resume_connection(c->connection);
@@ -249,10 +248,28 @@ set_answer(
 	}
 }
 
+static void
+set_answer(
+    struct admin_call *c, unsigned status, const char *type, json_t *document)
+{
+	char *text = document == NULL ? NULL
+				      : json_dumps(document,
+					    JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	json_decref(document);
+	set_text(c, status, type, text);
+}
+
 void
 admin_reply(struct admin_call *c, json_t *result)
 {
-	set_answer(c, 200, false, result);
+	set_answer(c, 200, TYPE_JSON, result);
+}
+
+void
+admin_reply_text(struct admin_call *c, const char *type, char *text)
+{
+	set_text(c, 200, type, text);
 }
 
 void
@@ -266,7 +283,7 @@ admin_problem(struct admin_call *c, unsigned status, const char *title,
 	(void)vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
 	log_escape(span_str(detail), safe, sizeof(safe));
-	set_answer(c, status, true,
+	set_answer(c, status, TYPE_PROBLEM,
 	    json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank",
 		"title", title, "status", (int)status, "detail", safe, "next",
 		next));
@@ -289,8 +306,7 @@ send_answer(struct admin_call *c)
 	if (r == NULL)
 		return MHD_NO;
 	deadline_start(c->admin, c->connection);
-	ok = MHD_add_response_header(r, "Content-Type",
-	    c->problem ? "application/problem+json" : "application/json");
+	ok = MHD_add_response_header(r, "Content-Type", c->type);
 	if (ok == MHD_YES)
 		ok = MHD_add_response_header(r, "Cache-Control", "no-store");
 	if (ok == MHD_YES)

@@ -46,6 +46,9 @@ void admin_drain(struct admin *a, int ms);
 
 /* 200 with result (consumed; NULL means that memory is out). */
 void admin_reply(struct admin_call *call, json_t *result);
+/* 200 with text (malloc'd, taken over; NULL means that memory is out) of
+ * that media type (a literal). */
+void admin_reply_text(struct admin_call *call, const char *type, char *text);
 /* An RFC 9457 problem. next: what to do. fmt: what happened and why. */
 void admin_problem(struct admin_call *call, unsigned status, const char *title,
     const char *next, const char *fmt, ...)

@@ -172,13 +172,9 @@ api_list_has(const json_t *list, const char *text)
 static json_t *
 process(const struct process_row *p)
 {
-	static const char *const states[] = {
-	    "starting", "ready", "dead", "backing-off"};
-	const char *state = p->state < 4 ? states[p->state] : "unknown";
-
 	return json_pack("{s:s, s:I, s:s, s:I, s:s}", "role",
 	    link_role_name((enum link_role)p->role), "pid", (json_int_t)p->pid,
-	    "state", state, "restarts", (json_int_t)p->restarts, "session",
+	    "state", minter_process_state(p->state), "restarts", (json_int_t)p->restarts, "session",
 	    p->session);
 }
 
@@ -464,6 +460,7 @@ api_session_end(void *ctx, struct admin_call *call, const json_t *body)
 
 const struct admin_route api_routes[] = {
     {"GET", "/v1/status", api_status},
+    {"GET", "/v1/metrics", api_metrics},
     {"POST", "/v1/shutdown", api_shutdown},
     {"POST", "/v1/grant.apply", api_grant_apply},
     {"POST", "/v1/grant.list", api_grant_list},

@@ -37,10 +37,12 @@ static void
 on_cut(void *ctx)
 {
 	struct revoking *v = ctx;
+	int64_t ms = clock_boot_ms() - v->began_ms;
 
+	metrics_revoked(&v->m->metrics, ms);
 	admin_reply(v->call,
 	    json_pack("{s:I, s:I}", "revoked", (json_int_t)v->n, "milliseconds",
-		(json_int_t)(clock_boot_ms() - v->began_ms)));
+		(json_int_t)ms));
 	reap_revoked(v->m);
 	free(v);
 }

@@ -22,6 +22,8 @@ struct finishing {
 void
 finish_mark(struct session *s, enum session_state st)
 {
+	if (!s->finishing)
+		metrics_session_over(&s->m->metrics, st);
 	s->finishing = true;
 	s->state = st;
 }

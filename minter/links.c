@@ -242,11 +242,24 @@ on_used(void *ctx, struct link *l, const void *msg, int fd)
 	return more && g->limits.requests != 0 ? lease_requests(s, name, u) : 0;
 }
 
+static int
+on_counts(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *s = ctx;
+
+	(void)l;
+	(void)fd;
+	metrics_add(&s->m->metrics, msg);
+	return 0;
+}
+
 static const struct link_rule courier_rules[] = {
     {&msg_rules_cut_done, on_courier_cut},
     {&msg_rules_audit_head, on_audit_head},
     {&msg_rules_used, on_used},
+    {&msg_counts, on_counts},
 };
+#define N_RULES(t) (sizeof(t) / sizeof((t)[0]))
 
 /* ---- either of a session's links ---- */
 
@@ -324,7 +337,7 @@ new_session_link(
 	struct link_options o = {.self = LINK_MINTER,
 	    .peer = role,
 	    .rules = gate ? gate_rules : courier_rules,
-	    .n_rules = 3,
+	    .n_rules = gate ? N_RULES(gate_rules) : N_RULES(courier_rules),
 	    .ctx = s,
 	    .on_break = gate ? on_gate_break : on_courier_break};
 
@@ -519,7 +532,7 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct minter *m = ctx;
 	const struct ctl_process *p = msg;
-	size_t i = 0;
+	size_t i = 0, known = m->n_processes;
 
 	(void)l;
 	(void)fd;
@@ -536,6 +549,8 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 		m->n_processes++;
 	}
 	struct process_row *row = &m->processes[i];
+	if (i < known && p->restarts > row->restarts)
+		metrics_restarted(&m->metrics, (enum link_role)p->role);
 	*row = (struct process_row){.role = p->role,
 	    .state = p->state,
 	    .pid = p->pid,

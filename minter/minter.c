@@ -27,6 +27,15 @@ minter_session_id(const struct minter *m, struct span id)
 	return NULL;
 }
 
+const char *
+minter_process_state(uint8_t state)
+{
+	static const char *const names[MINTER_PROCESS_STATES] = {
+	    "starting", "ready", "dead", "backing-off"};
+
+	return state < MINTER_PROCESS_STATES ? names[state] : "unknown";
+}
+
 bool
 minter_ready(const struct minter *m)
 {

@@ -13,6 +13,7 @@
 #include "messages/control.h"
 #include "minter/audit.h"
 #include "minter/clock.h"
+#include "minter/metrics.h"
 #include "minter/rpc.h"
 #include "minter/session.h"
 #include "minter/state.h"
@@ -54,6 +55,7 @@ struct minter {
 	size_t n_processes;
 	struct admin *admin;
 	uint32_t vsock_port; /* where the supervisor listens for guests */
+	struct metrics metrics;
 	ev_timer tick, sync;
 	unsigned ticks;
 	bool stopping;
@@ -63,6 +65,10 @@ struct minter {
 struct session *minter_session(const struct minter *m, const char *key);
 /* By id, whatever its state, as long as it is in memory. */
 struct session *minter_session_id(const struct minter *m, struct span id);
+
+/* Of ctl_process: a word, "unknown" beyond the table. */
+#define MINTER_PROCESS_STATES 4
+const char *minter_process_state(uint8_t state);
 
 /* Keys are there and storage works: tokens can be made. */
 bool minter_ready(const struct minter *m);

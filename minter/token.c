@@ -282,6 +282,7 @@ token_ask(struct minter *m, struct session *s, const struct guest_token_ask *q)
 	struct answer a = {0};
 
 	decide_ask(m, s, q, &a);
+	metrics_token(&m->metrics, a.status == 200);
 	int r = send_answer(s, q->rid, &a);
 	buf_free(a.token);
 	return r;
@@ -289,6 +290,7 @@ token_ask(struct minter *m, struct session *s, const struct guest_token_ask *q)
 
 struct revoking {
 	struct minter *m;
+	int64_t began_ms;
 	char session[STATE_ID_MAX];
 	uint32_t rid;
 };
@@ -300,6 +302,7 @@ on_cut(void *ctx)
 	struct session *s = minter_session_id(v->m, span_str(v->session));
 	struct answer a = {.status = 200};
 
+	metrics_revoked(&v->m->metrics, clock_boot_ms() - v->began_ms);
 	/* A gate that is gone needs no answer. */
 	if (s != NULL && s->gate != NULL && send_answer(s, v->rid, &a) != 0)
 		log_event(LOG_WARN, "answer_lost", LOG_STR("session", s->id));
@@ -307,8 +310,8 @@ on_cut(void *ctx)
 }
 
 static void
-cut_family(
-    struct minter *m, struct session *s, const char *family, uint32_t rid)
+cut_family(struct minter *m, struct session *s, const char *family,
+    uint32_t rid, int64_t began_ms)
 {
 	struct revoking *v = calloc(1, sizeof(*v));
 
@@ -316,6 +319,7 @@ cut_family(
 		log_fatal("out_of_memory", "cannot revoke in an orderly way");
 	v->m = m;
 	v->rid = rid;
+	v->began_ms = began_ms;
 	memcpy(v->session, s->id, sizeof(v->session));
 	struct cuts *c = cuts_new(m, on_cut, v);
 	cuts_add(c, s, RULES_CUT_FAMILY, family);
@@ -329,6 +333,7 @@ token_revoke(
 {
 	struct family *f = family_of(m, s, q->token);
 	struct answer a = {.status = 200};
+	int64_t began_ms = clock_boot_ms();
 	char id[STATE_ID_MAX];
 
 	if (f == NULL) /* RFC 7009: the unknown is revoked already */
@@ -346,6 +351,6 @@ token_revoke(
 		    "cut, but it could not be recorded");
 	if (m->failed != NULL)
 		return send_answer(s, q->rid, &a);
-	cut_family(m, s, id, q->rid);
+	cut_family(m, s, id, q->rid, began_ms);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "egress/courier/audit.h"
 
 #include "egress/courier/clock.h"
+#include "egress/courier/tally.h"
 
 #include "lib/log.h"
 
@@ -24,6 +25,8 @@ struct audit {
 	struct buf *line;
 	struct audit_handlers h;
 	bool failed, full;
+	struct counts counts;
+	uint64_t since_ms; /* of the oldest line that is not synced */
 	uint64_t bytes_max, refusals_max; /* the latter in FOLD_S */
 	/* Of the minute under way, which ends with fold: written, and those
 	 * that were not. */
@@ -56,6 +59,7 @@ sync_now(struct audit *a)
 		fail(a, r);
 		return;
 	}
+	tally_sync(&a->counts, clock_ms() - a->since_ms);
 	struct chainlog_head head = chainlog_head(a->chain);
 	if (a->h.on_head != NULL)
 		a->h.on_head(a->h.ctx, &head);
@@ -101,6 +105,7 @@ append(struct audit *a, struct span line)
 	}
 	ev_feed_event(a->loop, &a->turn, EV_TIMER);
 	if (!ev_is_active(&a->sync)) {
+		a->since_ms = clock_ms();
 		ev_timer_set(&a->sync, SYNC_S, 0.);
 		ev_timer_start(a->loop, &a->sync);
 	}
@@ -259,6 +264,16 @@ audit_closed(const struct audit *a)
 			 : REASON_NONE;
 }
 
+bool
+audit_take_counts(struct audit *a, struct counts *out)
+{
+	if (tally_empty(&a->counts))
+		return false;
+	*out = a->counts;
+	a->counts = (struct counts){0};
+	return true;
+}
+
 static int
 put_key(struct buf *b, const char *key)
 {
@@ -409,6 +424,7 @@ audit_put(struct audit *a, const struct audit_line *l)
 
 	if (a->failed)
 		return ERR_IO;
+	tally_line(&a->counts, l);
 	look_at_length(a);
 	if (refusal && fold(a, l->reason))
 		return 0;

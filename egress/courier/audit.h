@@ -22,6 +22,7 @@
 
 #include "lib/chainlog.h"
 #include "messages/bounds.h"
+#include "messages/counts.h"
 #include "messages/traffic.h"
 #include "scope/reason.h"
 
@@ -75,5 +76,8 @@ MUST_USE int audit_flush(struct audit *a);
 bool audit_failed(const struct audit *a);
 /* Why no request may go out: AUDIT_FAILED, AUDIT_FULL, or NONE. */
 enum reason audit_closed(const struct audit *a);
+/* What was told since *out was last asked for, as numbers, which begin anew.
+ * False: nothing. */
+bool audit_take_counts(struct audit *a, struct counts *out);
 
 #endif

@@ -98,6 +98,16 @@ report_usage(void *ctx, const struct rules_used *m)
 }
 
 static void
+send_counts(struct app *a)
+{
+	struct counts m;
+
+	if (a->minter != NULL && audit_take_counts(a->c.audit, &m) &&
+	    link_send(a->minter, &msg_counts, &m, -1) != 0)
+		log_event(LOG_WARN, "counts_lost");
+}
+
+static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct app *a = w->data;
@@ -111,6 +121,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	rules_sweep(a->c.rules, now);
 	if (a->minter != NULL)
 		limits_report(a->c.limits, false, report_usage, a);
+	send_counts(a);
 	send_head(a);
 }
 
@@ -496,6 +507,7 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 	(void)message;
 	(void)fd;
 	exchange_end_all(&a->c, REASON_RETIRED_CONNECTION);
+	send_counts(a);
 	audit_close(a->c.audit);
 	if (a->minter != NULL) {
 		limits_report(a->c.limits, true, report_usage, a);
