@@ -6,6 +6,7 @@
  */
 #include "guest-agent/files.h"
 
+#include "guest-agent/jks.h"
 #include "guest-agent/text.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ name_all(struct files *f)
 	snprintf(f->root, sizeof(f->root), "%s/ca.pem", f->dir);
 	snprintf(f->bundle, sizeof(f->bundle), "%s/bundle.pem", f->dir);
 	snprintf(f->wgetrc, sizeof(f->wgetrc), "%s/wgetrc", f->dir);
+	snprintf(f->jks, sizeof(f->jks), "%s/trust.jks", f->dir);
 	snprintf(f->port, sizeof(f->port), "%s/port", f->dir);
 }
 
@@ -83,11 +85,10 @@ files_claim(struct files *f)
 		    f->dir);
 }
 
-int
-files_replace(const char *path, const char *text)
+static int
+replace(const char *path, const char *text, size_t n)
 {
 	char fresh[PATH_MAX + 8];
-	size_t n = strlen(text);
 	FILE *out;
 	int fd, bad;
 
@@ -110,6 +111,12 @@ files_replace(const char *path, const char *text)
 	unlink(fresh);
 	errno = bad;
 	return -1;
+}
+
+int
+files_replace(const char *path, const char *text)
+{
+	return replace(path, text, strlen(text));
 }
 
 static bool
@@ -206,20 +213,30 @@ files_bundle(const char *root)
 }
 
 static void
+write_all(const char *path, const char *text, size_t n)
+{
+	if (replace(path, text, n) != 0)
+		die(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+static void
 write_one(const char *path, const char *text)
 {
-	if (files_replace(path, text) != 0)
-		die(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+	write_all(path, text, strlen(text));
 }
 
 void
 files_write(const struct files *f, const char *root, int port)
 {
+	struct text jks = {.limit = 2 * BUNDLE_MAX};
 	char *bundle = files_bundle(root);
 	char text[PATH_MAX + 64];
 
 	write_one(f->root, root);
 	write_one(f->bundle, bundle);
+	jks_make(bundle, &jks);
+	write_all(f->jks, jks.p, jks.n);
+	text_free(&jks);
 	free(bundle);
 	snprintf(text, sizeof(text), "ca_certificate = %s\n", f->bundle);
 	write_one(f->wgetrc, text);
@@ -245,6 +262,7 @@ files_remove(const struct files *f)
 	unlink(f->root);
 	unlink(f->bundle);
 	unlink(f->wgetrc);
+	unlink(f->jks);
 	unlink(f->port);
 	rmdir(f->dir);
 }

@@ -7,6 +7,7 @@
  *	ca.pem      the session's root alone, for clients that add it
  *	bundle.pem  the system's roots and it, for clients whose trust it is
  *	wgetrc      wget reads no variable for its CA file
+ *	trust.jks   what is in bundle.pem, for Java
  *	port        of the bridge, for `env`
  */
 #ifndef GUEST_FILES_H
@@ -22,6 +23,7 @@ struct files {
 	char root[PATH_MAX];
 	char bundle[PATH_MAX];
 	char wgetrc[PATH_MAX];
+	char jks[PATH_MAX];
 	char port[PATH_MAX];
 };
 

@@ -79,9 +79,7 @@ static const struct row table[] = {
     {"PERL_LWP_SSL_CA_FILE", BUNDLE, NULL},    /* Perl LWP */
     {"JULIA_SSL_CA_ROOTS_FILE", BUNDLE, NULL}, /* Julia */
     {"NIX_SSL_CERT_FILE", BUNDLE, NULL},       /* Nix */
-    /* Java reads no http_proxy. Its trust store is a file of its own kind,
-     * which a guest image must bring: so tunnels work, intercepted hosts
-     * need that, or a base URL. */
+    /* Java reads no http_proxy, and no PEM. */
     {"JAVA_TOOL_OPTIONS", JAVA, NULL},
 
     /* This program, called by the command. */
@@ -118,16 +116,19 @@ put(struct vars *v, const char *name, char *value)
 	v->list[v->n++] = (struct var){name, value};
 }
 
+/* The last of two options of one name counts: ours. */
 static char *
-java_options(int port)
+java_options(const struct files *f, int port)
 {
 	const char *old = getenv("JAVA_TOOL_OPTIONS");
 
 	if (old != NULL && strstr(old, "-Dhttps.proxyHost=") != NULL)
 		old = NULL; /* ours, from an outer run */
 	return printed("%s%s-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=%d "
-		       "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=%d",
-	    old ? old : "", old ? " " : "", port, port);
+		       "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=%d "
+		       "-Djavax.net.ssl.trustStore=%s "
+		       "-Djavax.net.ssl.trustStoreType=JKS",
+	    old ? old : "", old ? " " : "", port, port, f->jks);
 }
 
 static char *
@@ -147,7 +148,7 @@ value_of(const struct row *r, const struct files *f, int port)
 	case DIR:
 		return printed("%s", f->dir);
 	case JAVA:
-		return java_options(port);
+		return java_options(f, port);
 	case FIXED:
 		break;
 	}

@@ -2,12 +2,14 @@
 
     modules = npm.install("ws@8.18.0", "undici@6.21.0")   # node_modules
     npm.install("nosuch@1.0.0")                  # raises tap.Skip, naming it
+    npm.install("a@1.0.0", overrides={"b": "2.0.0"})  # for its dependency b
 
 The machine's own npm fetches them once, without running their scripts;
 later runs find them under $XDG_CACHE_HOME, or /tmp by uid. A machine
 without npm or without a registry leaves the test out and says why.
 """
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -38,24 +40,26 @@ def cache():
     return folder
 
 
-def install(*packages):
+def install(*packages, overrides=None):
     """The path of a node_modules that holds these, each name@1.2.3."""
-    for p in packages:
+    more = [f"{n}@{v}" for n, v in (overrides or {}).items()]
+    for p in [*packages, *more]:
         if not PINNED.fullmatch(p):
             raise ValueError(f"{p}: pin it as name@1.2.3")
-    names = " ".join(sorted(packages))
+    names = " ".join([*sorted(packages), *(("with", *more) if more else ())])
     done = cache() / hashlib.sha256(names.encode()).hexdigest()[:16]
     if not done.is_dir():
-        fetch(names.split(), done)
+        fetch(sorted(packages), overrides or {}, done)
     return done / "node_modules"
 
 
-def fetch(packages, done):
+def fetch(packages, overrides, done):
     names = " ".join(packages)
     npm = shutil.which("npm")
     if not npm:
         raise tap.Skip(f"no npm on this machine, for {names}")
     new = Path(tempfile.mkdtemp(prefix="new-", dir=done.parent))
+    (new / "package.json").write_text(json.dumps({"overrides": overrides}))
     try:
         run = subprocess.run(
             [npm, "install", "--prefix", new, "--ignore-scripts",
