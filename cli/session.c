@@ -167,28 +167,68 @@ session_end_run(struct cli *cli, const struct args *a)
 
 /* --- tokens ----------------------------------------------------------- */
 
+#define INDENT 2
+#define DEEP 16 /* more than the daemon makes */
+
+static bool
+is_listed(const json_t *list, const char *family)
+{
+	const json_t *k;
+	size_t i;
+
+	json_array_foreach (list, i, k) {
+		if (strcmp(cli_string(k, "family"), family) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+token_row(struct text_table *t, const json_t *k, int depth)
+{
+	char issued[32], expires[32], family[128];
+
+	(void)snprintf(family, sizeof(family), "%*s%s", depth * INDENT, "",
+	    cli_string(k, "family"));
+	text_table_row(t,
+	    (const char *[]){family, cli_string(k, "act"),
+		cli_string(k, "jti"), cli_string(k, "session"),
+		cli_string(k, "guest"), cli_time(number(k, "issued"), issued),
+		cli_time(number(k, "expires"), expires),
+		cli_string(k, "state")});
+}
+
+/* Those below parent, each with what is below it. NULL: those whose parent
+ * is not shown. */
+static void
+token_rows(
+    struct text_table *t, const json_t *list, const char *parent, int depth)
+{
+	const json_t *k;
+	size_t i;
+
+	json_array_foreach (list, i, k) {
+		const char *above = cli_string(k, "parent");
+		if (parent == NULL ? is_listed(list, above)
+				   : strcmp(above, parent) != 0)
+			continue;
+		token_row(t, k, depth);
+		if (depth < DEEP)
+			token_rows(t, list, cli_string(k, "family"), depth + 1);
+	}
+}
+
 static int
 print_tokens(struct cli *cli, const json_t *out)
 {
-	static const char *const headings[] = {"FAMILY", "JTI", "SESSION",
-	    "GUEST", "ISSUED", "EXPIRES", "STATE", NULL};
+	static const char *const headings[] = {"FAMILY", "ACT", "JTI",
+	    "SESSION", "GUEST", "ISSUED", "EXPIRES", "STATE", NULL};
 	struct text_table *t = text_table_new(headings);
-	const json_t *k;
-	size_t i;
 
 	(void)cli;
 	if (t == NULL)
 		return CLI_FAILED;
-	json_array_foreach (json_object_get(out, "tokens"), i, k) {
-		char issued[32], expires[32];
-		text_table_row(
-		    t, (const char *[]){cli_string(k, "family"),
-			   cli_string(k, "jti"), cli_string(k, "session"),
-			   cli_string(k, "guest"),
-			   cli_time(number(k, "issued"), issued),
-			   cli_time(number(k, "expires"), expires),
-			   cli_string(k, "state")});
-	}
+	token_rows(t, json_object_get(out, "tokens"), NULL, 0);
 	return shown(t);
 }
 

@@ -10,6 +10,7 @@
 
 #define TYPE "hatcheck-grant"
 #define HEADER_MAX 256
+#define CLAIMS_DEPTH (1 + JWT_ACT_MAX) /* authorization_details takes 3 */
 
 static const char *const words[] = {
     [JWT_GOOD] = "good",
@@ -94,10 +95,13 @@ claims_good(const struct jwt_claims *c)
 		if (!text_good(text_of(c, i)))
 			return false;
 	}
-	if (!text_good(c->channel) || (c->act[0] != '\0' && !text_good(c->act)))
+	if (!text_good(c->channel) || c->n_act > JWT_ACT_MAX ||
+	    c->n_grants > JWT_GRANTS_MAX)
 		return false;
-	if (c->n_grants > JWT_GRANTS_MAX)
-		return false;
+	for (size_t i = 0; i < c->n_act; i++) {
+		if (!text_good(c->act[i]))
+			return false;
+	}
 	for (size_t i = 0; i < c->n_grants; i++) {
 		if (!name_good(c->grants[i]))
 			return false;
@@ -126,6 +130,19 @@ put_grants(struct buf *b, const struct jwt_claims *c)
 }
 
 static int
+put_act(struct buf *b, const struct jwt_claims *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->n_act; i++)
+		r = buf_printf(b, "%s\"act\":{\"sub\":\"%s\"",
+		    i == 0 ? "" : ",", c->act[i]);
+	for (size_t i = 0; r == 0 && i < c->n_act; i++)
+		r = buf_put_str(b, "}");
+	return r != 0 || c->n_act == 0 ? r : buf_put_str(b, ",");
+}
+
+static int
 put_claims(struct buf *b, const struct jwt_claims *c)
 {
 	int r = buf_put_str(b, "{");
@@ -136,8 +153,8 @@ put_claims(struct buf *b, const struct jwt_claims *c)
 		r = buf_printf(b,
 		    "\"iat\":%lld,\"exp\":%lld,\"cnf\":{\"hck\":\"%s\"},",
 		    (long long)c->iat, (long long)c->exp, c->channel);
-	if (r == 0 && c->act[0] != '\0')
-		r = buf_printf(b, "\"act\":{\"sub\":\"%s\"},", c->act);
+	if (r == 0)
+		r = put_act(b, c);
 	return r != 0 ? r : put_grants(b, c);
 }
 
@@ -312,12 +329,26 @@ read_grants(const json_t *array, struct jwt_claims *c)
 }
 
 static int
+read_act(const json_t *o, struct jwt_claims *c)
+{
+	static const char *const names[] = {"sub", "act", NULL};
+
+	for (; o != NULL; o = json_object_get(o, "act")) {
+		if (c->n_act == JWT_ACT_MAX || !json_only(o, names, NULL) ||
+		    json_text_copy(o, "sub", c->act[c->n_act],
+			sizeof(c->act[0])) != 0)
+			return ERR_FORMAT;
+		c->n_act++;
+	}
+	return 0;
+}
+
+static int
 read_claims(const json_t *o, struct jwt_claims *c)
 {
 	static const char *const names[] = {"iss", "aud", "sub", "client_id",
 	    "jti", "fam", "iat", "exp", "cnf", "act", "authorization_details",
 	    NULL};
-	const json_t *act = json_object_get(o, "act");
 
 	if (!json_only(o, names, NULL))
 		return ERR_FORMAT;
@@ -330,8 +361,7 @@ read_claims(const json_t *o, struct jwt_claims *c)
 	    read_time(o, "exp", &c->exp) != 0 ||
 	    read_inner(json_object_get(o, "cnf"), "hck", c->channel,
 		sizeof(c->channel)) != 0 ||
-	    (act != NULL &&
-		read_inner(act, "sub", c->act, sizeof(c->act)) != 0) ||
+	    read_act(json_object_get(o, "act"), c) != 0 ||
 	    read_grants(json_object_get(o, "authorization_details"), c) != 0)
 		return ERR_FORMAT;
 	return claims_good(c) ? 0 : ERR_FORMAT;
@@ -369,7 +399,7 @@ jwt_verify(
 	if ((r = read_header(p.header, kid)) != JWT_GOOD ||
 	    (r = check_signature(&p, kid, expect->keys)) != JWT_GOOD)
 		return r;
-	json_t *o = part_json(p.claims, JWT_MAX, 3);
+	json_t *o = part_json(p.claims, JWT_MAX, CLAIMS_DEPTH);
 	if (o == NULL)
 		return JWT_MALFORMED;
 	int bad = read_claims(o, &c);

@@ -21,6 +21,7 @@
 #define JWT_SKEW 60	     /* how far iat may lie in the future */
 #define JWT_TEXT_MAX 129     /* with NUL: printable ASCII, no space */
 #define JWT_GRANTS_MAX 24
+#define JWT_ACT_MAX 8	     /* sub-agents of sub-agents */
 #define JWT_NAME_MAX 65	     /* with NUL: a grant's name */
 
 struct jwt_claims {
@@ -31,7 +32,10 @@ struct jwt_claims {
 	char jti[JWT_TEXT_MAX];
 	char fam[JWT_TEXT_MAX];	    /* family */
 	char channel[JWT_TEXT_MAX]; /* cnf: {"hck": channel} */
-	char act[JWT_TEXT_MAX];	    /* act: {"sub": who}; empty: none */
+	/* act: {"sub": who, "act": {"sub": for whom, ...}}: who acts now
+	 * comes first (RFC 8693, 4.1). */
+	size_t n_act;
+	char act[JWT_ACT_MAX][JWT_TEXT_MAX];
 	int64_t iat, exp;	    /* wall-clock Unix seconds */
 	size_t n_grants;
 	/* authorization_details:

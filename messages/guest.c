@@ -45,6 +45,8 @@ static const struct msg_field token_ask[] = {
 	MSG_FIELD_SPAN(struct guest_token_ask, subject_token_type, 128),
 	MSG_FIELD_SPAN(
 	    struct guest_token_ask, authorization_details, 32 * 1024),
+	MSG_FIELD_SPAN(struct guest_token_ask, act, 128),
+	MSG_FIELD_SPAN(struct guest_token_ask, attached, FAMILY_MAX),
 };
 const struct msg_type msg_guest_token_ask = MSG_TYPE(
     0x0705, "guest_token_ask", struct guest_token_ask, token_ask, MSG_NO_FD);
@@ -64,6 +66,7 @@ const struct msg_type msg_guest_token_given = MSG_TYPE(0x0706,
 static const struct msg_field token_revoke[] = {
 	MSG_FIELD_U32(struct guest_token_revoke, rid),
 	MSG_FIELD_SPAN(struct guest_token_revoke, token, TOKEN_MAX),
+	MSG_FIELD_SPAN(struct guest_token_revoke, attached, FAMILY_MAX),
 };
 const struct msg_type msg_guest_token_revoke = MSG_TYPE(0x0707,
     "guest_token_revoke", struct guest_token_revoke, token_revoke, MSG_NO_FD);

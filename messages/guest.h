@@ -54,9 +54,13 @@ extern const struct msg_type msg_guest_cut_done;
 struct guest_token_ask {
 	uint32_t rid;
 	struct span grant_type;
-	struct span subject_token; /* renewal */
+	struct span subject_token; /* renewal, or a child of it */
 	struct span subject_token_type;
 	struct span authorization_details; /* RFC 9396 JSON, narrower */
+	struct span act;		   /* the sub-agent's name */
+	/* The family that the connection is attached to for good; empty: to
+	 * none. What asks for less than its session gets no more. */
+	struct span attached;
 };
 extern const struct msg_type msg_guest_token_ask;
 
@@ -77,6 +81,7 @@ extern const struct msg_type msg_guest_token_given;
 struct guest_token_revoke {
 	uint32_t rid;
 	struct span token;
+	struct span attached; /* as above */
 };
 extern const struct msg_type msg_guest_token_revoke;
 

@@ -18,6 +18,9 @@ static const struct msg_field family[] = {
 	MSG_FIELD_SPAN(struct rules_family, family, 32),
 	MSG_FIELD_SPAN(struct rules_family, jti, 64),
 	MSG_FIELD_U64(struct rules_family, expires_ms),
+	MSG_FIELD_SPAN(struct rules_family, parent, 32),
+	MSG_FIELD_SPAN(struct rules_family, act, 64),
+	MSG_FIELD_SPAN(struct rules_family, details, 64 * 1024),
 };
 const struct msg_type msg_rules_family = MSG_TYPE(
     0x0802, "rules_family", struct rules_family, family, MSG_NO_FD);

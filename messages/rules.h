@@ -33,6 +33,13 @@ struct rules_family {
 	struct span family;
 	struct span jti;     /* of its newest token, for the audit log */
 	uint64_t expires_ms; /* CLOCK_BOOTTIME */
+	/* Of a child: the family that it stands below, which must live too. */
+	struct span parent;
+	struct span act; /* the sub-agent; empty: none */
+	/* JSON array of narrower grants (scope/narrow.h): what passes must be
+	 * allowed by these, by all above, and by the session's grants as they
+	 * are now. Empty: no narrower than what is above. */
+	struct span details;
 };
 extern const struct msg_type msg_rules_family;
 

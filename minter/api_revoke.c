@@ -138,8 +138,7 @@ cut_family(struct revoking *v)
 
 	if (s == NULL || s->over)
 		return; /* its processes are dead */
-	cuts_add(v->cuts, s, RULES_CUT_FAMILY, v->family);
-	session_family_drop(s, v->family);
+	cuts_add_tree(v->cuts, s, v->family);
 }
 
 /* ---- grants and credentials within sessions ---- */

@@ -4,7 +4,9 @@
 #include "minter/api.h"
 
 #include "keys/json.h"
+#include "minter/child.h"
 #include "minter/token.h"
+#include "scope/grant_json.h"
 
 #include <stdlib.h>
 
@@ -35,6 +37,10 @@ add_family(void *ctx, const struct family_row *f)
 	    s == NULL ? "" : s->guest, "issued", (json_int_t)f->issued,
 	    "expires", (json_int_t)f->expires, "state", family_state(t, f, s));
 
+	if (f->parent[0] != '\0')
+		(void)json_object_set_new(o, "parent", json_string(f->parent));
+	if (f->act[0] != '\0')
+		(void)json_object_set_new(o, "act", json_string(f->act));
 	return json_array_append_new(t->list, o) == 0 ? 0 : ERR_NOMEM;
 }
 
@@ -84,16 +90,36 @@ is_active(struct minter *m, const char *jti, struct token_row *row,
 	       session_family(*s, row->family) != NULL;
 }
 
+/* The names, or of a narrower family all that it may. */
 static json_t *
-details(const struct session *s)
+details(const struct session *s, const struct family *f)
 {
-	json_t *list = json_array();
+	json_t *list;
 
+	if (f->narrow)
+		return grant_set_to_json(&f->details);
+	list = json_array();
 	for (size_t i = 0; i < s->grants.n; i++)
 		(void)json_array_append_new(
 		    list, json_pack("{s:s, s:s}", "type", "hatcheck-grant",
 			      "name", s->grants.g[i].name));
 	return list;
+}
+
+/* As the token has it: who acts, for whom, … */
+static json_t *
+actors(const struct session *s, const struct family *f)
+{
+	json_t *o, *above;
+
+	while (f != NULL && !f->narrow)
+		f = session_parent(s, f);
+	if (f == NULL)
+		return NULL;
+	o = json_pack("{s:s}", "sub", f->row.act);
+	if ((above = actors(s, session_parent(s, f))) != NULL)
+		(void)json_object_set_new(o, "act", above);
+	return o;
 }
 
 static json_t *
@@ -104,12 +130,19 @@ introspect(struct minter *m, const char *jti)
 
 	if (jti == NULL || !is_active(m, jti, &row, &s))
 		return json_pack("{s:b}", "active", 0);
-	return json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I,"
+	const struct family *f = session_family(s, row.family);
+	json_t *o = json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I,"
 			 " s:o}",
 	    "active", 1, "token_type", "Bearer", "iss", MINTER_ISSUER, "aud",
 	    MINTER_AUDIENCE, "sub", s->id, "client_id", s->guest, "jti",
 	    row.jti, "fam", row.family, "iat", (json_int_t)row.issued, "exp",
-	    (json_int_t)row.expires, "authorization_details", details(s));
+	    (json_int_t)row.expires, "authorization_details", details(s, f));
+	json_t *act = actors(s, f);
+	if (act != NULL)
+		(void)json_object_set_new(o, "act", act);
+	if (f->row.parent[0] != '\0')
+		(void)json_object_set_new(o, "parents", child_parents(s, f));
+	return o;
 }
 
 void

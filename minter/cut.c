@@ -175,6 +175,21 @@ cuts_add(struct cuts *c, struct session *s, enum rules_cut_kind kind,
 }
 
 void
+cuts_add_tree(struct cuts *c, struct session *s, const char *family)
+{
+	/* Itself in any case: it may be known to a courier alone. */
+	cuts_add(c, s, RULES_CUT_FAMILY, family);
+	for (struct family *f = s->families; f != NULL; f = f->next) {
+		if (!session_is_below(s, f, family))
+			continue;
+		if (strcmp(f->row.id, family) != 0)
+			cuts_add(c, s, RULES_CUT_FAMILY, f->row.id);
+		f->row.expires_ms = 0; /* it may stand between two others */
+	}
+	session_families_sweep(s, clock_boot_ms());
+}
+
+void
 cuts_run(struct cuts *c)
 {
 	group_release(c);

@@ -6,7 +6,7 @@
  * by the supervisor, and its reaping is the confirmation.
  *
  *	struct cuts *c = cuts_new(m, done, ctx);
- *	cuts_add(c, session, RULES_CUT_FAMILY, family);
+ *	cuts_add_tree(c, session, family);
  *	cuts_run(c);		calls done(ctx), maybe at once; frees c
  */
 #ifndef MINTER_CUT_H
@@ -24,6 +24,8 @@ struct cuts;
 struct cuts *cuts_new(struct minter *m, cut_done *done, void *ctx);
 void cuts_add(struct cuts *c, struct session *s, enum rules_cut_kind kind,
     const char *name);
+/* The family and all below it; they are dropped from the session. */
+void cuts_add_tree(struct cuts *c, struct session *s, const char *family);
 void cuts_run(struct cuts *c);
 
 /* From links.c: a confirmation; ERR_FORMAT when none was due. */

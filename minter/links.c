@@ -66,13 +66,20 @@ gate_family(struct session *s, const struct family *f)
 static void
 courier_family(struct session *s, const struct family *f)
 {
+	char *details = f->narrow ? document_grants(&f->details) : NULL;
 	struct rules_family g = {.family = span_str(f->row.id),
 	    .jti = span_str(f->row.jti),
-	    .expires_ms = (uint64_t)f->row.expires_ms};
+	    .expires_ms = (uint64_t)f->row.expires_ms,
+	    .parent = span_str(f->row.parent),
+	    .act = span_str(f->row.act),
+	    .details = span_str(details)};
 
-	if (link_send(s->courier, &msg_rules_family, &g, -1) != 0)
+	/* Not told of it, the courier refuses it. */
+	if ((f->narrow && details == NULL) ||
+	    link_send(s->courier, &msg_rules_family, &g, -1) != 0)
 		log_event(
 		    LOG_WARN, "courier_not_told", LOG_STR("session", s->id));
+	free(details);
 }
 
 static void

@@ -30,7 +30,18 @@ struct words {
 	const char *state, *audit;
 	uint64_t vsock_port;
 	gid_t group;
+	unsigned child_depth;
 };
+
+static bool
+read_depth(const char *text, unsigned *out)
+{
+	if (text[0] < '0' || text[0] > '0' + SESSION_DEPTH_MAX ||
+	    text[1] != '\0')
+		return false;
+	*out = (unsigned)(text[0] - '0');
+	return true;
+}
 
 static struct words
 read_words(int argc, char **argv)
@@ -40,10 +51,12 @@ read_words(int argc, char **argv)
 	    {"audit", required_argument, NULL, 'a'},
 	    {"admin-gid", required_argument, NULL, 'g'},
 	    {"vsock-port", required_argument, NULL, 'p'},
+	    {"child-depth", required_argument, NULL, 'd'},
 	    {0},
 	};
-	struct words w = {
-	    .group = UNIXSOCK_NO_GROUP, .vsock_port = CHANNEL_PORT};
+	struct words w = {.group = UNIXSOCK_NO_GROUP,
+	    .vsock_port = CHANNEL_PORT,
+	    .child_depth = 3};
 	bool good = true;
 	int c;
 
@@ -54,6 +67,8 @@ read_words(int argc, char **argv)
 			w.audit = optarg;
 		else if (c == 'g')
 			good = unixsock_group_parse(optarg, &w.group) == 0;
+		else if (c == 'd')
+			good = read_depth(optarg, &w.child_depth);
 		else
 			good = c == 'p' && span_u64(span_str(optarg),
 					       UINT32_MAX, &w.vsock_port) == 0;
@@ -81,6 +96,7 @@ open_files(struct minter *m, const struct words *w)
 	if (state_open(w->state, &m->state, why, sizeof(why)) != 0)
 		log_fatal("state_unreadable", why);
 	m->audit_dir = w->audit;
+	m->child_depth = w->child_depth;
 }
 
 static void
@@ -193,18 +209,8 @@ sweep_families(struct minter *m)
 {
 	int64_t now = clock_boot_ms();
 
-	for (struct session *s = m->sessions; s != NULL; s = s->next) {
-		struct family **at = &s->families;
-		while (*at != NULL) {
-			struct family *f = *at;
-			if (f->row.expires_ms > now) {
-				at = &f->next;
-				continue;
-			}
-			*at = f->next;
-			free(f);
-		}
-	}
+	for (struct session *s = m->sessions; s != NULL; s = s->next)
+		session_families_sweep(s, now);
 }
 
 static void

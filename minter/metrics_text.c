@@ -118,7 +118,7 @@ put_sessions(struct text *t, const struct minter *m)
 		if (s->finishing)
 			continue;
 		live++;
-		families += session_families_live(s, now);
+		families += session_families_live(s, now, false);
 	}
 	one(t, METRIC_SESSIONS, live);
 	begin(t, METRIC_OVER);

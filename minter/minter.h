@@ -49,6 +49,7 @@ struct minter {
 	bool keys_asked;
 	struct session *sessions;
 	size_t n_sessions;
+	unsigned child_depth; /* how deep narrower families may stand */
 	struct cut *cuts;
 	uint32_t last_serial;
 	struct process_row *processes;

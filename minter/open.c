@@ -13,6 +13,7 @@
 #include "minter/finish.h"
 #include "minter/links.h"
 #include "scope/grant_json.h"
+#include "scope/narrow.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -402,6 +403,18 @@ struct restoring {
 };
 
 static int
+read_details(const char *text, struct grant_set *out)
+{
+	json_t *o = json_strict(span_str(text));
+	char why[256];
+	int r = o == NULL ? ERR_FORMAT
+			  : narrow_read(o, out, why, sizeof(why));
+
+	json_decref(o);
+	return r;
+}
+
+static int
 on_family(void *ctx, const struct family_row *row)
 {
 	struct restoring *t = ctx;
@@ -413,6 +426,18 @@ on_family(void *ctx, const struct family_row *row)
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return ERR_NOMEM;
 	f->row = *row;
+	f->row.details = NULL;
+	if (row->details[0] != '\0') {
+		int r = read_details(row->details, &f->details);
+		if (r != 0) {
+			free(f);
+			/* Not told of it, gate and courier refuse it. */
+			log_event(LOG_ERROR, "family_unreadable",
+			    LOG_STR("family", row->id), LOG_ERR(r));
+			return r == ERR_NOMEM ? r : 0;
+		}
+		f->narrow = true;
+	}
 	/* Tokens are short: the wall clock is good enough after a reboot,
 	 * and within one boot it is never longer than was promised. */
 	int64_t left = clock_boot_ms() + (row->expires - t->now) * 1000;
@@ -466,8 +491,11 @@ open_restore(struct minter *m)
 	if ((r = state_sessions(m->state, false, on_session, &t)) != 0 ||
 	    (r = state_families(m->state, NULL, on_family, &t)) != 0)
 		return r;
-	for (struct session *s = m->sessions; r == 0 && s != NULL; s = s->next)
+	for (struct session *s = m->sessions; r == 0 && s != NULL;
+	     s = s->next) {
+		session_families_sweep(s, clock_boot_ms());
 		r = state_used(m->state, s->id, on_used, s);
+	}
 	return r;
 }
 

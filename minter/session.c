@@ -64,7 +64,7 @@ session_free(struct session *s)
 	link_free(s->courier);
 	for (struct family *f = s->families, *next; f != NULL; f = next) {
 		next = f->next;
-		free(f);
+		family_free(f);
 	}
 	grant_set_free(&s->grants);
 	json_decref(s->placeholders);
@@ -304,26 +304,75 @@ session_family(const struct session *s, const char *id)
 }
 
 size_t
-session_families_live(const struct session *s, int64_t now_ms)
+session_families_live(
+    const struct session *s, int64_t now_ms, bool narrow_only)
 {
 	size_t n = 0;
 
 	for (struct family *f = s->families; f != NULL; f = f->next)
-		n += f->row.expires_ms > now_ms;
+		n += f->row.expires_ms > now_ms && (f->narrow || !narrow_only);
 	return n;
 }
 
 void
-session_family_drop(struct session *s, const char *id)
+family_free(struct family *f)
+{
+	if (f == NULL)
+		return;
+	grant_set_free(&f->details);
+	free(f);
+}
+
+struct family *
+session_parent(const struct session *s, const struct family *f)
+{
+	return f->row.parent[0] == '\0' ? NULL
+					: session_family(s, f->row.parent);
+}
+
+bool
+session_is_below(
+    const struct session *s, const struct family *f, const char *id)
+{
+	for (; f != NULL; f = session_parent(s, f)) {
+		if (strcmp(f->row.id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+unsigned
+session_depth(const struct session *s, const struct family *f)
+{
+	unsigned n = 0;
+
+	for (; f != NULL; f = session_parent(s, f))
+		n += f->narrow;
+	return n;
+}
+
+/* Ended, or its parent is not there. */
+static bool
+is_over(const struct session *s, const struct family *f, int64_t now_ms)
+{
+	return f->row.expires_ms <= now_ms ||
+	       (f->row.parent[0] != '\0' && session_parent(s, f) == NULL);
+}
+
+void
+session_families_sweep(struct session *s, int64_t now_ms)
 {
 	struct family **at = &s->families;
 
-	while (*at != NULL && strcmp((*at)->row.id, id) != 0)
-		at = &(*at)->next;
-	if (*at != NULL) {
+	while (*at != NULL) {
 		struct family *f = *at;
+		if (!is_over(s, f, now_ms)) {
+			at = &f->next;
+			continue;
+		}
 		*at = f->next;
-		free(f);
+		family_free(f);
+		at = &s->families; /* others may have stood below it */
 	}
 }
 

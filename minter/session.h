@@ -7,6 +7,7 @@
 #ifndef MINTER_SESSION_H
 #define MINTER_SESSION_H
 
+#include "keys/jwt.h"
 #include "lib/chainlog.h"
 #include "lib/link.h"
 #include "messages/rules.h"
@@ -18,12 +19,16 @@
 
 #define SESSION_GRANTS_MAX 24	/* JWT_GRANTS_MAX: a token names them all */
 #define SESSION_FAMILIES_MAX 64 /* live ones */
+#define SESSION_CHILDREN_MAX 48 /* of these, the narrower ones */
+#define SESSION_DEPTH_MAX JWT_ACT_MAX
 #define SESSION_BASE_MAX 23	/* 22 characters of base64url, with NUL */
 #define SESSION_DIR_MAX 4096
 
 struct family {
 	struct family *next;
-	struct family_row row; /* .session is not used here */
+	struct family_row row; /* .session and .details are not used here */
+	bool narrow;	       /* it has details: */
+	struct grant_set details;
 };
 
 struct minter;
@@ -87,8 +92,19 @@ MUST_USE int session_placeholders(json_t *list, const struct grant_set *set,
 void session_placeholders_sweep(json_t *list, const struct grant_set *set);
 
 struct family *session_family(const struct session *s, const char *id);
-size_t session_families_live(const struct session *s, int64_t now_ms);
-void session_family_drop(struct session *s, const char *id);
+/* narrow_only: children and other narrower ones. */
+size_t session_families_live(
+    const struct session *s, int64_t now_ms, bool narrow_only);
+void family_free(struct family *f); /* NULL is fine */
+/* Forget those that have ended, and all below them. */
+void session_families_sweep(struct session *s, int64_t now_ms);
+/* Its parent; NULL: it has none (or that is gone). */
+struct family *session_parent(const struct session *s, const struct family *f);
+/* Is id f itself or one of its ancestors? */
+bool session_is_below(
+    const struct session *s, const struct family *f, const char *id);
+/* How many narrower families it stands in, itself included. */
+unsigned session_depth(const struct session *s, const struct family *f);
 
 /* Deep copies, by way of their canonical JSON. */
 MUST_USE int

@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 struct state {
 	sqlite3 *db;
 };
 
+/* Never changed: what came later is in upgrades[]. */
 static const char schema[] =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
     "CREATE TABLE grants(name TEXT PRIMARY KEY, json TEXT NOT NULL);"
@@ -40,6 +41,16 @@ static const char schema[] =
     " requests INTEGER NOT NULL, up INTEGER NOT NULL,"
     " down INTEGER NOT NULL, PRIMARY KEY(session, grant_name));"
     "PRAGMA user_version=1;";
+
+/* From version i + 1 to i + 2. */
+static const char *const upgrades[SCHEMA_VERSION - 1] = {
+    "ALTER TABLE families ADD COLUMN parent TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE families ADD COLUMN act TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE families ADD COLUMN details TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE families ADD COLUMN until INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX family_parent ON families(parent);"
+    "PRAGMA user_version=2;",
+};
 
 const char *
 session_state_name(enum session_state st)
@@ -167,15 +178,23 @@ make_schema(struct state *s, char *why, size_t size)
 	int64_t version = 0;
 	int r = read_version(s, &version);
 
-	if (r == 0 && version == 0) {
-		if ((r = state_begin(s)) == 0 && (r = exec(s, schema)) == 0)
-			r = state_commit(s);
-	} else if (r == 0 && version != SCHEMA_VERSION) {
+	if (r != 0 || version == SCHEMA_VERSION)
+		return r;
+	if (version < 0 || version > SCHEMA_VERSION) {
 		(void)snprintf(why, size,
-		    "minter.db has schema %lld; this build reads %d",
+		    "minter.db has schema %lld; this build reads up to %d",
 		    (long long)version, SCHEMA_VERSION);
 		return ERR_FORMAT;
 	}
+	/* The whole way or none of it. */
+	r = state_begin(s);
+	if (r == 0 && version == 0 && (r = exec(s, schema)) == 0)
+		version = 1;
+	for (; r == 0 && version < SCHEMA_VERSION; version++)
+		r = exec(s, upgrades[version - 1]);
+	if (r == 0)
+		return state_commit(s);
+	state_rollback(s);
 	return r;
 }
 
@@ -400,12 +419,13 @@ int
 state_family_put(struct state *s, const struct family_row *f)
 {
 	int r = run(s,
-	    "INSERT INTO families VALUES(?,?,?,?,?,?,?)"
+	    "INSERT INTO families VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 	    " ON CONFLICT(id) DO UPDATE SET jti=excluded.jti,"
 	    " issued=excluded.issued, expires=excluded.expires,"
 	    " expires_ms=excluded.expires_ms",
-	    "tttiiii", f->id, f->session, f->jti, f->issued, f->expires,
-	    f->expires_ms, (int64_t)f->revoked);
+	    "tttiiiittti", f->id, f->session, f->jti, f->issued, f->expires,
+	    f->expires_ms, (int64_t)f->revoked, f->parent, f->act,
+	    f->details == NULL ? "" : f->details, f->until);
 
 	if (r != 0)
 		return r;
@@ -416,7 +436,11 @@ state_family_put(struct state *s, const struct family_row *f)
 int
 state_family_revoke(struct state *s, const char *id)
 {
-	return run(s, "UPDATE families SET revoked=1 WHERE id=?", "t", id);
+	return run(s,
+	    "WITH RECURSIVE tree(id) AS (SELECT ?1 UNION SELECT f.id"
+	    " FROM families f JOIN tree t ON f.parent=t.id)"
+	    " UPDATE families SET revoked=1 WHERE id IN tree",
+	    "t", id);
 }
 
 static void
@@ -429,6 +453,10 @@ read_family(sqlite3_stmt *q, struct family_row *f)
 	f->expires = sqlite3_column_int64(q, 4);
 	f->expires_ms = sqlite3_column_int64(q, 5);
 	f->revoked = sqlite3_column_int64(q, 6) != 0;
+	text_copy(q, 7, f->parent, sizeof(f->parent));
+	text_copy(q, 8, f->act, sizeof(f->act));
+	f->details = text(q, 9);
+	f->until = sqlite3_column_int64(q, 10);
 }
 
 int

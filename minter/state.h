@@ -21,7 +21,8 @@
 
 struct state;
 
-/* why: a sentence when it fails. A schema newer than ours is refused. */
+/* why: a sentence when it fails. An older schema is brought up to date, the
+ * whole way or not at all; a newer one is refused. */
 MUST_USE int
 state_open(const char *dir, struct state **out, char *why, size_t size);
 void state_close(struct state *s);
@@ -76,16 +77,23 @@ state_sessions(struct state *s, bool all, state_session_each *each, void *ctx);
 MUST_USE int state_session_find(
     struct state *s, const char *key, state_session_each *each, void *ctx);
 
-/* A family and its newest token. */
+/* A family and its newest token. Of a renewal only what is new is stored. */
 struct family_row {
 	char id[STATE_ID_MAX], session[STATE_ID_MAX], jti[STATE_ID_MAX];
 	int64_t issued, expires; /* Unix seconds */
 	int64_t expires_ms;	 /* CLOCK_BOOTTIME of the session's boot_id */
 	bool revoked;
+	char parent[STATE_ID_MAX]; /* of a child token; or empty */
+	char act[STATE_NAME_MAX];  /* the sub-agent; empty: none */
+	int64_t until;		   /* no renewal goes beyond; 0: the session's */
+	/* A narrower family's grants, JSON; empty: all of the session's.
+	 * Borrowed, as in session_row. */
+	const char *details;
 };
 typedef int state_family_each(void *ctx, const struct family_row *row);
 /* The family and one more token of it. */
 MUST_USE int state_family_put(struct state *s, const struct family_row *f);
+/* And all below it. */
 MUST_USE int state_family_revoke(struct state *s, const char *id);
 /* session: NULL for all. Newest first. */
 MUST_USE int state_families(

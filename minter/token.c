@@ -3,13 +3,17 @@
  * it belongs to. At a bound: an RFC 6749 error, never a token. */
 #include "minter/token.h"
 
+#include "keys/json.h"
 #include "lib/log.h"
 #include "minter/channel.h"
+#include "minter/child.h"
 #include "minter/cut.h"
 #include "minter/keyring.h"
 #include "minter/links.h"
 
 #include <stdlib.h>
+
+#define NOTE_DETAILS_MAX 2048
 
 struct answer {
 	uint16_t status;
@@ -17,6 +21,7 @@ struct answer {
 	struct buf *token;
 	uint32_t expires_in;
 	char family[STATE_ID_MAX];
+	char text[256]; /* where description is not a literal */
 };
 
 static int
@@ -43,10 +48,12 @@ refuse(struct answer *a, unsigned status, const char *error,
 	a->description = description;
 }
 
-/* No token outlives the session or the first of its grants to end. */
+/* No token outlives the session or the first of its grants to end; a
+ * child's neither what it was made for nor its parent's. */
 static int64_t
-expiry(const struct session *s, int64_t now)
+expiry(const struct session *s, const struct family *f, int64_t now)
 {
+	const struct family *parent = f == NULL ? NULL : session_parent(s, f);
 	int64_t exp = now + TOKEN_LIFE;
 	const char *name;
 	json_t *pair;
@@ -56,12 +63,41 @@ expiry(const struct session *s, int64_t now)
 		int64_t end = json_integer_value(json_array_get(pair, 0));
 		exp = end < exp ? end : exp;
 	}
+	if (f != NULL && f->row.until != 0 && f->row.until < exp)
+		exp = f->row.until;
+	if (parent != NULL && parent->row.expires < exp)
+		exp = parent->row.expires;
 	return exp;
 }
 
 static void
-fill_claims(
-    const struct session *s, const struct family_row *f, struct jwt_claims *c)
+fill_grants(const struct grant_set *set, struct jwt_claims *c)
+{
+	for (size_t i = 0; i < set->n && c->n_grants < JWT_GRANTS_MAX; i++) {
+		const char *name = set->g[i].name;
+		size_t j = 0;
+
+		while (j < c->n_grants && strcmp(c->grants[j], name) != 0)
+			j++;
+		if (j == c->n_grants)
+			(void)snprintf(c->grants[c->n_grants++], JWT_NAME_MAX,
+			    "%s", name);
+	}
+}
+
+static void
+fill_act(const struct session *s, const struct family *f, struct jwt_claims *c)
+{
+	for (; f != NULL && c->n_act < JWT_ACT_MAX; f = session_parent(s, f)) {
+		if (f->narrow)
+			(void)snprintf(c->act[c->n_act++], JWT_TEXT_MAX, "%s",
+			    f->row.act);
+	}
+}
+
+static void
+fill_claims(const struct session *s, const struct family *of,
+    const struct family_row *f, struct jwt_claims *c)
 {
 	memset(c, 0, sizeof(*c));
 	(void)snprintf(c->iss, sizeof(c->iss), "%s", MINTER_ISSUER);
@@ -73,9 +109,8 @@ fill_claims(
 	channel_claim(s, c->channel);
 	c->iat = f->issued;
 	c->exp = f->expires;
-	for (size_t i = 0; i < s->grants.n && i < JWT_GRANTS_MAX; i++)
-		(void)snprintf(c->grants[c->n_grants++], JWT_NAME_MAX, "%s",
-		    s->grants.g[i].name);
+	fill_grants(of->narrow ? &of->details : &s->grants, c);
+	fill_act(s, of, c);
 }
 
 static int
@@ -92,63 +127,84 @@ store_family(struct minter *m, const struct family_row *f)
 	return state_commit(m->state);
 }
 
-static int
-record(struct minter *m, const struct session *s, const struct family_row *f,
-    const char *how)
+/* What a child may, when it fits into a line; else how long it is. */
+static void
+note_details(json_t *line, const char *details)
 {
-	int r = minter_note(m, "token",
-	    json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "session", s->id,
-		"guest", s->guest, "family", f->id, "jti", f->jti, "how", how,
-		"expires", (json_int_t)f->expires));
+	size_t n = strlen(details);
 
+	if (n > NOTE_DETAILS_MAX)
+		(void)json_object_set_new(
+		    line, "details_length", json_integer((json_int_t)n));
+	else
+		(void)json_object_set_new(
+		    line, "details", json_strict(span_str(details)));
+}
+
+static int
+record(struct minter *m, const struct session *s, const struct family *of,
+    const struct family_row *f, const char *how)
+{
+	json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "session",
+	    s->id, "guest", s->guest, "family", f->id, "jti", f->jti, "how",
+	    how, "expires", (json_int_t)f->expires);
+
+	if (of->narrow) {
+		(void)json_object_set_new(
+		    line, "parents", child_parents(s, of));
+		(void)json_object_set_new(line, "act", json_string(of->row.act));
+	}
+	if (f->details != NULL)
+		note_details(line, f->details);
+	int r = minter_note(m, "token", line);
 	return r != 0 ? r : store_family(m, f);
 }
 
-static struct family *
-keep_family(struct session *s, const struct family_row *row)
+static void
+insert(struct session *s, struct family *f)
 {
-	struct family *f = session_family(s, row->id);
-
-	if (f == NULL && (f = calloc(1, sizeof(*f))) != NULL) {
-		f->next = s->families;
-		s->families = f;
-	}
-	if (f != NULL)
-		f->row = *row;
-	return f;
+	f->next = s->families;
+	s->families = f;
 }
 
+/* A token of f: of one of the session's, or of a fresh one, which is the
+ * session's when 0 is returned. */
 static int
-mint(struct minter *m, struct session *s, const struct family *old, int64_t now,
+mint(struct minter *m, struct session *s, struct family *f, int64_t now,
     struct answer *a)
 {
 	struct jwt_claims *c = calloc(1, sizeof(*c));
-	struct family_row row = {.issued = now, .expires = expiry(s, now)};
-	struct family *f;
+	struct family_row row = f->row;
+	bool fresh = row.jti[0] == '\0';
+	char *details = fresh && f->narrow ? child_details(f) : NULL;
 	int r = ERR_NOMEM;
 
+	row.issued = now;
+	row.expires = expiry(s, f, now);
 	row.expires_ms = clock_boot_ms() + (row.expires - now) * 1000;
-	if (old != NULL)
-		memcpy(row.id, old->row.id, sizeof(row.id));
-	else
-		session_random_id(row.id, "f-");
+	row.details = details;
 	session_random_id(row.jti, "t-");
 	memcpy(row.session, s->id, sizeof(row.session));
-	if (c == NULL || (a->token = buf_new(TOKEN_MAX)) == NULL)
+	if (c == NULL || (fresh && f->narrow && details == NULL) ||
+	    (a->token = buf_new(TOKEN_MAX)) == NULL)
 		goto out;
-	fill_claims(s, &row, c);
+	fill_claims(s, f, &row, c);
 	if ((r = jwt_sign(c, m->token_keys, a->token)) != 0 ||
-	    (r = record(m, s, &row, old != NULL ? "renewed" : "first")) != 0)
+	    (r = record(m, s, f, &row,
+		 !fresh	     ? "renewed"
+		 : f->narrow ? "child"
+			     : "first")) != 0)
 		goto out;
-	if ((f = keep_family(s, &row)) == NULL) {
-		r = ERR_NOMEM;
-		goto out;
-	}
+	row.details = NULL;
+	f->row = row;
+	if (fresh)
+		insert(s, f);
 	links_family(m, s, f);
 	a->status = 200;
 	a->expires_in = (uint32_t)(row.expires - now);
 	memcpy(a->family, row.id, sizeof(a->family));
 out:
+	free(details);
 	free(c);
 	return r;
 }
@@ -160,12 +216,38 @@ check_first(
 	if (q->subject_token.n != 0 || q->subject_token_type.n != 0)
 		refuse(a, 400, "invalid_request",
 		    "subject_token belongs to a token exchange");
-	else if (session_families_live(s, clock_boot_ms()) >=
+	else if (session_families_live(s, clock_boot_ms(), false) >=
 		 SESSION_FAMILIES_MAX)
 		refuse(a, 429, "temporarily_unavailable",
 		    "too many live token families; renew one you have");
 	else
 		return true;
+	return false;
+}
+
+/* What a connection that is attached to a narrower family may touch: that
+ * family and what is below it. f: NULL for a first token. */
+static bool
+check_attached(const struct session *s, struct span attached,
+    const struct family *f, struct answer *a)
+{
+	char id[STATE_ID_MAX] = "";
+	const struct family *at = NULL;
+
+	if (attached.n == 0)
+		return true;
+	if (span_copy(attached, id, sizeof(id)) == 0)
+		at = session_family(s, id);
+	if (at == NULL)
+		refuse(a, 400, "invalid_grant",
+		    "the connection's token family has ended");
+	else if (session_depth(s, at) == 0 ||
+		 (f != NULL && session_is_below(s, f, id)))
+		return true;
+	else
+		refuse(a, 400, "unauthorized_client",
+		    "this connection is a sub-agent's: it may renew, narrow "
+		    "and revoke its own token only");
 	return false;
 }
 
@@ -237,11 +319,51 @@ check_ready(
 		refuse(a, 503, "temporarily_unavailable",
 		    "the host's clock stepped back; on the host: hatcheck "
 		    "doctor");
-	else if (expiry(s, *now) <= *now)
+	else if (expiry(s, NULL, *now) <= *now)
 		refuse(a, 400, "invalid_grant", "the session has ended");
 	else
 		return true;
 	return false;
+}
+
+/* The family that a token is asked of: a known one, or a fresh one. */
+static int
+find_family(struct minter *m, struct session *s,
+    const struct guest_token_ask *q, struct family *subject, int64_t now,
+    struct family **out, struct answer *a)
+{
+	struct child_refusal no = {0};
+	int r = 0;
+
+	if (child_asked(q)) {
+		r = child_make(m, s, subject, q, now, out, &no);
+		if (r == ERR_DENIED) {
+			memcpy(a->text, no.text, sizeof(a->text));
+			refuse(a, no.status, no.error, a->text);
+		}
+	} else if (subject != NULL) {
+		*out = subject;
+	} else if ((*out = calloc(1, sizeof(**out))) == NULL) {
+		r = ERR_NOMEM;
+	} else {
+		session_random_id((*out)->row.id, "f-");
+	}
+	if (r == 0 && expiry(s, *out, now) <= now) {
+		refuse(a, 400, "invalid_grant", "its time is over");
+		r = ERR_DENIED;
+	}
+	return r;
+}
+
+static void
+not_made(const struct session *s, int r, struct answer *a)
+{
+	log_event(LOG_ERROR, "token_not_made", LOG_STR("session", s->id),
+	    LOG_ERR(r));
+	buf_free(a->token);
+	a->token = NULL;
+	refuse(a, 503, "temporarily_unavailable",
+	    "the token could not be recorded");
 }
 
 static void
@@ -249,7 +371,7 @@ decide_ask(struct minter *m, struct session *s, const struct guest_token_ask *q,
     struct answer *a)
 {
 	bool first = span_is(q->grant_type, TOKEN_CLIENT_CREDENTIALS);
-	struct family *old = NULL;
+	struct family *subject = NULL, *f = NULL;
 	int64_t now;
 	int r;
 
@@ -258,22 +380,18 @@ decide_ask(struct minter *m, struct session *s, const struct guest_token_ask *q,
 		    "use client_credentials or token-exchange");
 		return;
 	}
-	if (q->authorization_details.n != 0) {
-		refuse(a, 400, "invalid_request",
-		    "authorization_details: narrower tokens are not made");
-		return;
-	}
 	if (!check_ready(m, s, &now, a) || (first && !check_first(s, q, a)) ||
-	    (!first && (old = check_exchange(m, s, q, a)) == NULL))
+	    (!first && (subject = check_exchange(m, s, q, a)) == NULL) ||
+	    !check_attached(s, q->attached, subject, a))
 		return;
-	if ((r = mint(m, s, old, now, a)) != 0) {
-		log_event(LOG_ERROR, "token_not_made",
-		    LOG_STR("session", s->id), LOG_ERR(r));
-		buf_free(a->token);
-		a->token = NULL;
-		refuse(a, 503, "temporarily_unavailable",
-		    "the token could not be recorded");
-	}
+	if ((r = find_family(m, s, q, subject, now, &f, a)) == 0)
+		r = mint(m, s, f, now, a);
+	else if (r == ERR_DENIED)
+		r = 0;
+	if (f != NULL && session_family(s, f->row.id) != f)
+		family_free(f); /* it did not become the session's */
+	if (r != 0)
+		not_made(s, r, a);
 }
 
 int
@@ -322,8 +440,7 @@ cut_family(struct minter *m, struct session *s, const char *family,
 	v->began_ms = began_ms;
 	memcpy(v->session, s->id, sizeof(v->session));
 	struct cuts *c = cuts_new(m, on_cut, v);
-	cuts_add(c, s, RULES_CUT_FAMILY, family);
-	session_family_drop(s, family);
+	cuts_add_tree(c, s, family);
 	cuts_run(c);
 }
 
@@ -337,6 +454,8 @@ token_revoke(
 	char id[STATE_ID_MAX];
 
 	if (f == NULL) /* RFC 7009: the unknown is revoked already */
+		return send_answer(s, q->rid, &a);
+	if (!check_attached(s, q->attached, f, &a))
 		return send_answer(s, q->rid, &a);
 	memcpy(id, f->row.id, sizeof(id));
 	if (state_family_revoke(m->state, id) != 0)

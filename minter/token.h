@@ -2,7 +2,8 @@
 /*
  * Tokens: RFC 6749 client_credentials authenticated by the channel alone
  * (a new family), RFC 8693 exchange of a live token of the session (a newer
- * token of the same family), RFC 7009 revocation by the guest itself.
+ * token of the same family, or with authorization_details or act a child:
+ * child.h), RFC 7009 revocation by the guest itself.
  * docs/token-profile.md is the profile. Durable before it is answered.
  */
 #ifndef MINTER_TOKEN_H

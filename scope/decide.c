@@ -86,12 +86,71 @@ applies(const struct grant *g, const struct decide_request *r)
 	return g->tunnel == r->tunnel && names_host(g, r->host, r->port);
 }
 
+/* Do this and every narrower set's grants of its name name the host? */
+static bool
+named_within(const struct grant *g, const struct decide_request *r)
+{
+	if (g->tunnel != r->tunnel || !names_host(g, r->host, r->port))
+		return false;
+	for (size_t i = 0; i < r->n_within; i++) {
+		const struct grant_set *set = r->within[i];
+		bool found = false;
+
+		for (size_t j = 0; j < set->n && !found; j++)
+			found = strcmp(set->g[j].name, g->name) == 0 &&
+				set->g[j].tunnel == r->tunnel &&
+				names_host(&set->g[j], r->host, r->port);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+bool
+decide_delegated(const struct grant_set *set, const struct decide_request *r)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		if (named_within(&set->g[i], r))
+			return true;
+	}
+	return false;
+}
+
+/* Does one grant of that name in the set let it through? */
+static bool
+set_allows(const struct grant_set *set, const char *name,
+    const struct decide_request *r, const struct target *t)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		const struct grant *g = &set->g[i];
+		size_t rule;
+
+		if (strcmp(g->name, name) == 0 && applies(g, r) &&
+		    try_rules(g, r->method, t, &rule) == REASON_NONE)
+			return true;
+	}
+	return false;
+}
+
+static enum reason
+try_within(const struct grant *g, const struct decide_request *r,
+    const struct target *t)
+{
+	for (size_t i = 0; i < r->n_within; i++) {
+		if (!set_allows(r->within[i], g->name, r, t))
+			return REASON_NOT_DELEGATED;
+	}
+	return REASON_NONE;
+}
+
 /* The further a refusal got, the more it tells. */
 static int
 closeness(enum reason r)
 {
 	switch (r) {
 	case REASON_NONE:
+		return 4;
+	case REASON_NOT_DELEGATED:
 		return 3;
 	case REASON_NO_GRANT_METHOD:
 		return 2;
@@ -144,11 +203,15 @@ decide_tunnel(const struct grant_set *set, const struct decide_request *r,
 	    decide_connect(set, r->host, r->port) != DECIDE_TUNNEL)
 		return;
 	for (size_t i = 0; i < set->n; i++) {
-		if (applies(&set->g[i], r)) {
+		if (!applies(&set->g[i], r))
+			continue;
+		if (named_within(&set->g[i], r)) {
 			*out =
 			    (struct decide_result){REASON_NONE, &set->g[i], 0};
 			return;
 		}
+		*out = (struct decide_result){
+		    REASON_NOT_DELEGATED, &set->g[i], 0};
 	}
 }
 
@@ -199,6 +262,8 @@ decide(const struct grant_set *set, const struct decide_request *r,
 		if (!applies(&set->g[i], r))
 			continue;
 		enum reason why = try_rules(&set->g[i], r->method, &t, &rule);
+		if (why == REASON_NONE)
+			why = try_within(&set->g[i], r, &t);
 		consider(&best, &set->g[i], why, rule);
 	}
 	*out = best;

@@ -17,6 +17,10 @@ struct decide_request {
 	const char *grant;     /* base URL: only this one; or NULL */
 	const char *credential; /* the placeholder's, or NULL for none seen */
 	bool tunnel;	       /* CONNECT without a request: hosts only */
+	/* A child token's narrower grants, its ancestors' too: each set must
+	 * let it through as well, by a grant of the same name. */
+	const struct grant_set *const *within;
+	size_t n_within;
 };
 
 struct decide_result {
@@ -37,5 +41,9 @@ void decide(const struct grant_set *set, const struct decide_request *r,
 enum decide_way { DECIDE_REFUSE, DECIDE_INTERCEPT, DECIDE_TUNNEL };
 enum decide_way decide_connect(
     const struct grant_set *set, const char *host, uint16_t port);
+/* And is it named within each narrower set, by the same grant? Of r only
+ * host, port, tunnel, within and n_within are looked at. */
+bool decide_delegated(
+    const struct grant_set *set, const struct decide_request *r);
 
 #endif

@@ -132,7 +132,10 @@
 	    "On the host: add that credential with hatcheck credential add.")  \
 	X(PROXY_FAILED, "proxy-failed", 502, "destination_unavailable",        \
 	    "The proxy that this host must use did not open the connection.",  \
-	    "On the host: hatcheck logs shows why.")
+	    "On the host: hatcheck logs shows why.")                           \
+	X(NOT_DELEGATED, "not-delegated", 403, "http_request_denied",          \
+	    "This sub-agent's token is narrower than its session.",            \
+	    "Ask the agent that started this one for a wider token.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

@@ -147,6 +147,10 @@ fill_minter(const struct process *p, struct birth *b)
 	    (unsigned)p->daemon->config.vsock_port); /* fits */
 	add_word(b, "--vsock-port");
 	add_word(b, b->port);
+	(void)snprintf(b->depth, sizeof(b->depth), "%u",
+	    p->daemon->config.child_depth); /* fits */
+	add_word(b, "--child-depth");
+	add_word(b, b->depth);
 	add_group(p, b);
 }
 

@@ -5,7 +5,7 @@
 
 #include "supervisor/daemon.h"
 
-#define BIRTH_WORDS 10
+#define BIRTH_WORDS 14
 #define BIRTH_ENV 5
 #define BIRTH_ENV_SIZE 512
 
@@ -13,6 +13,7 @@ struct birth {
 	char *argv[BIRTH_WORDS];
 	char *envp[BIRTH_ENV];
 	char gid[16], port[16];
+	char depth[12];
 	char store[BIRTH_ENV - 1][BIRTH_ENV_SIZE];
 };
 

@@ -38,6 +38,7 @@ struct document {
 	struct limits *limits;
 	struct outward *proxy;
 	struct vsock *vsock;
+	unsigned *child_depth;
 };
 
 static const cyaml_schema_field_t restart_fields[] = {
@@ -77,6 +78,8 @@ static const cyaml_schema_field_t document_fields[] = {
 	"proxy", MAY_BE_LEFT_OUT, struct document, proxy, proxy_fields),
     CYAML_FIELD_MAPPING_PTR(
 	"vsock", MAY_BE_LEFT_OUT, struct document, vsock, vsock_fields),
+    CYAML_FIELD_UINT_PTR(
+	"child_depth", MAY_BE_LEFT_OUT, struct document, child_depth),
     CYAML_FIELD_END};
 
 static const cyaml_schema_value_t document_schema = {
@@ -96,7 +99,8 @@ config_default(void)
 	    .crashes = 5,
 	    .seconds = 60,
 	    .limits = bounds_default(),
-	    .vsock_port = CHANNEL_PORT};
+	    .vsock_port = CHANNEL_PORT,
+	    .child_depth = 3};
 }
 
 /* The library reports what is wrong, then where, innermost first. The first
@@ -273,6 +277,12 @@ take(const struct document *d, struct span text, struct config *out, char *why,
 	if (d->restart != NULL) {
 		c.crashes = d->restart->crashes;
 		c.seconds = d->restart->seconds;
+	}
+	if (d->child_depth != NULL)
+		c.child_depth = *d->child_depth;
+	if (c.child_depth > CONFIG_DEPTH_MAX) {
+		snprintf(why, size, "child_depth: 0 to %d", CONFIG_DEPTH_MAX);
+		return ERR_FORMAT;
 	}
 	if (c.crashes > CONFIG_CRASHES_MAX || c.seconds < 1 ||
 	    c.seconds > SECONDS_MAX) {

@@ -5,6 +5,7 @@
  *	admin_group: hatcheck   # may use admin.sock and vault.sock
  *	vsock:
  *	  port: 8377            # where guests over vsock find us
+ *	child_depth: 3          # sub-agents of sub-agents, 0 (none) to 8
  *	restart:
  *	  crashes: 5            # of a session's processes, more than that ...
  *	  seconds: 60           # ... within this time, end the session
@@ -23,6 +24,7 @@
 
 #define CONFIG_GROUP_MAX 64
 #define CONFIG_CRASHES_MAX 100
+#define CONFIG_DEPTH_MAX 8
 
 struct config {
 	char admin_group[CONFIG_GROUP_MAX]; /* "": none */
@@ -30,6 +32,7 @@ struct config {
 	struct bounds limits;
 	struct proxy proxy;
 	uint32_t vsock_port;
+	unsigned child_depth;
 };
 
 /* What holds without a file. */

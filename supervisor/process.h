@@ -7,7 +7,7 @@
  *	hatcheck-vault   --config DIR --state DIR   LISTEN_FD vault.sock
  *			 [--admin-gid N]
  *	hatcheck-minter  --state DIR --audit DIR    LISTEN_FD admin.sock
- *			 [--admin-gid N]
+ *			 --child-depth N [--admin-gid N]
  *	hatcheck-dialer
  *	hatcheck-gate    --session ID               LISTEN_FD its channel
  *	hatcheck-courier --session ID               AUDIT_FD its chain

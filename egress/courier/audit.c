@@ -24,6 +24,7 @@ struct audit {
 	struct chainlog *chain;
 	struct buf *line;
 	struct audit_handlers h;
+	const struct rules *rules; /* NULL: nobody is known */
 	bool failed, full;
 	struct counts counts;
 	uint64_t since_ms; /* of the oldest line that is not synced */
@@ -250,6 +251,12 @@ audit_close(struct audit *a)
 	free(a);
 }
 
+void
+audit_know(struct audit *a, const struct rules *rules)
+{
+	a->rules = rules;
+}
+
 bool
 audit_failed(const struct audit *a)
 {
@@ -344,8 +351,33 @@ way_name(uint8_t way)
 	    way < sizeof(names) / sizeof(names[0]) ? names[way] : NULL);
 }
 
+/* "act":["who","for whom"],"parents":["f-…"], from the inside out: names
+ * of ours, with nothing to escape. */
 static int
-put_who(struct buf *b, const struct audit_line *l)
+put_above(struct buf *b, const struct rules *rules, struct span family)
+{
+	struct rules_line line;
+	size_t n = 0;
+	int r = 0;
+
+	if (rules == NULL || family.n == 0)
+		return 0;
+	rules_line(rules, family, &line);
+	for (size_t i = 0; i < line.n && r == 0; i++) {
+		if (line.act[i][0] != '\0')
+			r = buf_printf(b, "%s\"%s\"",
+			    n++ == 0 ? ",\"act\":[" : ",", line.act[i]);
+	}
+	if (r == 0 && n > 0)
+		r = buf_put_str(b, "]");
+	for (size_t i = 1; i < line.n && r == 0; i++)
+		r = buf_printf(b, "%s\"%s\"", i == 1 ? ",\"parents\":[" : ",",
+		    line.family[i]);
+	return r == 0 && line.n > 1 ? buf_put_str(b, "]") : r;
+}
+
+static int
+put_who(struct buf *b, const struct rules *rules, const struct audit_line *l)
 {
 	int r;
 
@@ -355,6 +387,7 @@ put_who(struct buf *b, const struct audit_line *l)
 	    (r = put_number(b, "time", clock_wall_ms())) != 0 ||
 	    (r = put_number(b, "stream", l->stream)) != 0 ||
 	    (r = put_text(b, "family", l->family)) != 0 ||
+	    (r = put_above(b, rules, l->family)) != 0 ||
 	    (r = put_text(b, "jti", l->jti)) != 0 ||
 	    (r = put_text(b, "way", way_name(l->way))) != 0 ||
 	    (r = put_text(b, "method", l->method)) != 0 ||
@@ -406,11 +439,12 @@ put_end(struct buf *b, const struct audit_line *l)
 }
 
 static int
-put_line(struct buf *b, const struct audit_line *l)
+put_line(
+    struct buf *b, const struct rules *rules, const struct audit_line *l)
 {
 	int r;
 
-	if ((r = put_who(b, l)) != 0 || (r = put_what(b, l)) != 0)
+	if ((r = put_who(b, rules, l)) != 0 || (r = put_what(b, l)) != 0)
 		return r;
 	return put_end(b, l);
 }
@@ -431,7 +465,7 @@ audit_put(struct audit *a, const struct audit_line *l)
 	if (a->full && l->allow)
 		return ERR_TOO_BIG;
 	buf_reset(b);
-	if ((r = put_line(b, l)) != 0)
+	if ((r = put_line(b, a->rules, l)) != 0)
 		return r; /* this request fails, the log does not */
 	return append(a, buf_span(b));
 }

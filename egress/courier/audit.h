@@ -20,6 +20,7 @@
 #ifndef COURIER_AUDIT_H
 #define COURIER_AUDIT_H
 
+#include "egress/courier/rules.h"
 #include "lib/chainlog.h"
 #include "messages/bounds.h"
 #include "messages/counts.h"
@@ -73,6 +74,9 @@ struct audit_line {
 MUST_USE int audit_put(struct audit *a, const struct audit_line *l);
 /* Write what was put. on_fail may be called from here. */
 MUST_USE int audit_flush(struct audit *a);
+/* Who asks: each line that names a family names those above it and who acts
+ * there. rules stays the caller's, and must outlive the log. */
+void audit_know(struct audit *a, const struct rules *rules);
 bool audit_failed(const struct audit *a);
 /* Why no request may go out: AUDIT_FAILED, AUDIT_FULL, or NONE. */
 enum reason audit_closed(const struct audit *a);

@@ -185,9 +185,11 @@ ask_scope(const struct rules *rules, const struct traffic_request *m,
 {
 	char name[GRANT_NAME_MAX];
 	struct decide_result result;
+	struct rules_line line;
 
 	if (span_copy(m->grant, name, sizeof(name)) != 0)
 		return REASON_NO_GRANT_HOST;
+	rules_line(rules, m->family, &line);
 	struct decide_request q = {.host = d->host.name,
 	    .port = d->port,
 	    .method = m->method,
@@ -195,7 +197,9 @@ ask_scope(const struct rules *rules, const struct traffic_request *m,
 	    .grant = m->way == WAY_BASE ? name : NULL,
 	    .credential = d->carriers.carried == CARRIED_PLACEHOLDER
 			      ? d->carriers.credential
-			      : NULL};
+			      : NULL,
+	    .within = line.within,
+	    .n_within = line.n_within};
 	decide(rules_grants(rules), &q, &result);
 	d->grant = result.grant;
 	d->rule = result.grant == NULL ? -1 : (int)result.rule;
@@ -266,6 +270,22 @@ decision_make(const struct rules *rules, struct leases *leases,
 	out->reason = weigh(rules, leases, m, conn, now_ms, clean, out);
 }
 
+/* Is the host for this family at all? */
+static bool
+delegated(const struct rules *rules, struct span family,
+    const struct decision *d, bool tunnel)
+{
+	struct rules_line line;
+
+	rules_line(rules, family, &line);
+	return decide_delegated(rules_grants(rules),
+	    &(struct decide_request){.host = d->host.name,
+		.port = d->port,
+		.tunnel = tunnel,
+		.within = line.within,
+		.n_within = line.n_within});
+}
+
 static enum reason
 weigh_connect(const struct rules *rules, struct leases *leases,
     const struct traffic_connect *m, uint64_t now_ms, struct decision *d,
@@ -288,6 +308,8 @@ weigh_connect(const struct rules *rules, struct leases *leases,
 	default:
 		return REASON_NO_GRANT_HOST;
 	}
+	if (!delegated(rules, m->family, d, *way == WAY_TUNNEL))
+		return REASON_NOT_DELEGATED;
 	if (gather(rules, leases, d, &err) > 0 || d->wait)
 		return REASON_NONE;
 	return err == 0 ? REASON_REVOKED : reason_of_lease(err);
@@ -307,6 +329,7 @@ weigh_tunnel(const struct rules *rules, const struct traffic_tunnel *m,
     const struct decision_conn *conn, uint64_t now_ms, struct decision *d)
 {
 	struct decide_result result;
+	struct rules_line line;
 	enum reason why;
 
 	if ((why = rules_check_family(rules, m->family, now_ms, &d->jti)) !=
@@ -318,9 +341,13 @@ weigh_tunnel(const struct rules *rules, const struct traffic_tunnel *m,
 		return why;
 	if (!span_eq(m->sni, conn->host))
 		return REASON_NAMES_DISAGREE;
+	rules_line(rules, m->family, &line);
 	decide(rules_grants(rules),
-	    &(struct decide_request){
-		.host = d->host.name, .port = d->port, .tunnel = true},
+	    &(struct decide_request){.host = d->host.name,
+		.port = d->port,
+		.tunnel = true,
+		.within = line.within,
+		.n_within = line.n_within},
 	    &result);
 	d->grant = result.grant;
 	if (result.reason != REASON_NONE)

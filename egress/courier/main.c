@@ -579,6 +579,7 @@ open_parts(struct app *a)
 		log_fatal("start", "the audit file is not a whole chain");
 	/* No byte goes to an upstream before the lines that say why. */
 	pool_before_send(c->pool, before_send, c->audit);
+	audit_know(c->audit, c->rules);
 	ev_timer_start(c->loop, &a->tick);
 }
 

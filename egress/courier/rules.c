@@ -7,18 +7,23 @@
 #include "messages/control.h"
 #include "keys/json.h"
 #include "scope/grant_json.h"
+#include "scope/narrow.h"
 
 #include <stdlib.h>
 
 #define FAMILY_MAX 33
 #define JTI_MAX 65
+#define ACT_MAX 65
 #define SWEEP_AFTER_MS (10 * 60 * 1000)
 
 struct family {
 	struct family *next;
-	char id[FAMILY_MAX], jti[JTI_MAX];
+	char id[FAMILY_MAX], jti[JTI_MAX], parent[FAMILY_MAX];
+	char act[ACT_MAX];
 	uint64_t expires_ms;
 	bool cut;
+	bool narrow; /* it has details: */
+	struct grant_set details;
 };
 
 struct placeholder {
@@ -63,6 +68,13 @@ placeholders_free(struct placeholder *p, size_t n)
 	free(p);
 }
 
+static void
+family_free(struct family *f)
+{
+	grant_set_free(&f->details);
+	free(f);
+}
+
 void
 rules_free(struct rules *r)
 {
@@ -70,7 +82,7 @@ rules_free(struct rules *r)
 		return;
 	for (struct family *f = r->families, *next; f != NULL; f = next) {
 		next = f->next;
-		free(f);
+		family_free(f);
 	}
 	for (struct cut *c = r->cuts, *next; c != NULL; c = next) {
 		next = c->next;
@@ -219,14 +231,51 @@ add_family(struct rules *r, struct span id, struct family **out)
 	return 0;
 }
 
+static int
+get_details(struct span text, struct grant_set *out)
+{
+	json_t *json = json_strict(text);
+	char why[256];
+	int e = json == NULL ? ERR_FORMAT
+			     : narrow_read(json, out, why, sizeof(why));
+
+	json_decref(json);
+	return e;
+}
+
+/* What a family may and whose child it is stand for good: a second word on
+ * it that says otherwise is refused. */
+static int
+settle_family(struct family *f, const struct rules_family *m, bool known)
+{
+	int e;
+
+	if (known)
+		return span_is(m->parent, f->parent) &&
+			       span_is(m->act, f->act) &&
+			       f->narrow == (m->details.n != 0)
+			   ? 0
+			   : ERR_FORMAT;
+	if ((e = span_copy(m->parent, f->parent, sizeof(f->parent))) != 0 ||
+	    (e = span_copy(m->act, f->act, sizeof(f->act))) != 0)
+		return e;
+	f->narrow = m->details.n != 0;
+	return f->narrow ? get_details(m->details, &f->details) : 0;
+}
+
 int
 rules_put_family(struct rules *r, const struct rules_family *m)
 {
 	struct family *f = find_family(r, m->family);
+	bool known = f != NULL && !f->cut;
 	int e = f == NULL ? add_family(r, m->family, &f) : 0;
 
-	if (e != 0)
+	if (e != 0 || f->cut) /* a cut one stays so, whatever it may */
 		return e;
+	if ((e = settle_family(f, m, known)) != 0) {
+		f->cut = true;
+		return e;
+	}
 	f->expires_ms = m->expires_ms;
 	return span_copy(m->jti, f->jti, sizeof(f->jti));
 }
@@ -294,8 +343,32 @@ rules_sweep(struct rules *r, uint64_t now_ms)
 		}
 		*p = f->next;
 		r->n_families--;
-		free(f);
+		family_free(f);
 	}
+}
+
+static const struct family *
+parent_of(const struct rules *r, const struct family *f)
+{
+	return f->parent[0] == '\0' ? NULL
+				    : find_family(r, span_str(f->parent));
+}
+
+/* It and all above it live. */
+static enum reason
+check_line(const struct rules *r, const struct family *f, uint64_t now_ms)
+{
+	for (unsigned n = 0; n < RULES_LINE_MAX; n++) {
+		if (f->cut)
+			return REASON_REVOKED;
+		if (now_ms >= f->expires_ms)
+			return REASON_TOKEN_EXPIRED;
+		if (f->parent[0] == '\0')
+			return REASON_NONE;
+		if ((f = parent_of(r, f)) == NULL)
+			return REASON_BAD_TOKEN;
+	}
+	return REASON_BAD_TOKEN; /* deeper than anything is made */
 }
 
 enum reason
@@ -312,9 +385,22 @@ rules_check_family(const struct rules *r, struct span family, uint64_t now_ms,
 		return REASON_BAD_TOKEN;
 	if (jti != NULL)
 		*jti = f->jti;
-	return now_ms < f->expires_ms && now_ms < r->expires_ms
-		   ? REASON_NONE
-		   : REASON_TOKEN_EXPIRED;
+	return now_ms < r->expires_ms ? check_line(r, f, now_ms)
+				      : REASON_TOKEN_EXPIRED;
+}
+
+void
+rules_line(const struct rules *r, struct span family, struct rules_line *out)
+{
+	const struct family *f = find_family(r, family);
+
+	*out = (struct rules_line){0};
+	for (; f != NULL && out->n < RULES_LINE_MAX; f = parent_of(r, f)) {
+		if (f->narrow)
+			out->within[out->n_within++] = &f->details;
+		out->family[out->n] = f->id;
+		out->act[out->n++] = f->act;
+	}
 }
 
 enum reason

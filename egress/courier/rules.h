@@ -33,10 +33,20 @@ void rules_suspend(struct rules *r);
 /* Forget families that ended a while ago, to make room. */
 void rules_sweep(struct rules *r, uint64_t now_ms);
 
-/* REASON_NONE: the family lives. jti (optional) is borrowed until the
+/* REASON_NONE: the family and all above it live. jti (optional) is borrowed until the
  * next change. */
 enum reason rules_check_family(const struct rules *r, struct span family,
     uint64_t now_ms, const char **jti);
+/* A family and those above it, from the inside out, and what they may less
+ * than the session: all borrowed until the next change. */
+#define RULES_LINE_MAX 16
+struct rules_line {
+	size_t n, n_within;
+	const char *family[RULES_LINE_MAX], *act[RULES_LINE_MAX];
+	const struct grant_set *within[RULES_LINE_MAX];
+};
+void rules_line(
+    const struct rules *r, struct span family, struct rules_line *out);
 /* REASON_NONE or REVOKED. An empty credential is none. */
 enum reason rules_check_cut(
     const struct rules *r, const char *grant, const char *credential);

@@ -183,28 +183,37 @@ ask_minter(struct conn *c, const struct msg_type *t, const void *m)
 	return problem(c, REASON_NOT_READY, 0);
 }
 
+/* The family whose connection this is for good. */
+static struct span
+attached(const struct conn *c)
+{
+	return span_str(c->bound ? c->family : NULL);
+}
+
 static bool
 run_token(struct conn *c)
 {
 	struct form_field f[] = {{"grant_type"}, {"subject_token"},
-	    {"subject_token_type"}, {"authorization_details"}};
+	    {"subject_token_type"}, {"authorization_details"}, {"act"}};
 	struct buf *values = buf_new(LIMIT_API_BODY);
 	struct guest_token_ask m;
 	bool live;
 
 	if (values == NULL ||
-	    form_parse(buf_span(c->x.api_body), f, 4, values) != 0) {
+	    form_parse(buf_span(c->x.api_body), f, 5, values) != 0) {
 		live = invalid(c, "not a strict form, or an unknown name");
 	} else if (!f[0].present || f[0].value.n > 128 ||
 		   f[1].value.n > TOKEN_MAX || f[2].value.n > 128 ||
-		   f[3].value.n > 32 * 1024) {
+		   f[3].value.n > 32 * 1024 || f[4].value.n > 128) {
 		live = invalid(c, "grant_type is missing, or a value too long");
 	} else {
 		m = (struct guest_token_ask){.rid = c->x.id,
 		    .grant_type = f[0].value,
 		    .subject_token = f[1].value,
 		    .subject_token_type = f[2].value,
-		    .authorization_details = f[3].value};
+		    .authorization_details = f[3].value,
+		    .act = f[4].value,
+		    .attached = attached(c)};
 		live = ask_minter(c, &msg_guest_token_ask, &m);
 	}
 	buf_free(values);
@@ -228,6 +237,7 @@ run_revoke(struct conn *c)
 		live = write_answer(c, 200, NULL, (struct span){0});
 	} else {
 		m.token = f[0].value;
+		m.attached = attached(c);
 		live = ask_minter(c, &msg_guest_token_revoke, &m);
 	}
 	buf_free(values);

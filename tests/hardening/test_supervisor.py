@@ -186,7 +186,8 @@ def test_birth():
                               f"{d.home}/state/vault"], words
     assert words["minter"] == ["--state", f"{d.home}/state/minter",
                                "--audit", f"{d.home}/log/audit",
-                               "--vsock-port", "8377"], words
+                               "--vsock-port", "8377",
+                               "--child-depth", "3"], words
     assert words["dialer"] == []
     assert words["gate"] == words["courier"] == ["--session", "s-birth"]
     env = set(re.findall(r'environment word="(.*)"', text))

@@ -103,7 +103,8 @@ ENVIRONMENT = {
 OPTIONS = {
     "supervisor/main.c": {"home", "foreground", "version", "help"},
     "vault/main.c": {"config", "state", "admin-gid"},
-    "minter/main.c": {"state", "audit", "admin-gid", "vsock-port"},
+    "minter/main.c": {"state", "audit", "admin-gid", "vsock-port",
+                      "child-depth"},
     "egress/gate/main.c": set(), "egress/courier/main.c": set(),
     "egress/dialer/main.c": set(),
 }

@@ -89,6 +89,73 @@ test_families(void **state)
 	assert_int_equal(put("", 1), ERR_FORMAT);
 }
 
+static int
+put_child(const char *name, const char *parent, const char *details,
+    uint64_t expires_ms)
+{
+	struct rules_family m = {.family = span_str(name),
+	    .jti = span_str("j"),
+	    .parent = span_str(parent),
+	    .act = span_str("helper"),
+	    .details = span_str(details),
+	    .expires_ms = expires_ms};
+
+	return rules_put_family(r, &m);
+}
+
+/* All above must live, at every moment. */
+static void
+test_children(void **state)
+{
+	struct rules_line line;
+
+	(void)state;
+	load(DEMO);
+	assert_int_equal(put_child("low", "mid", DEMO, 700), 0);
+	assert_int_equal(family("low", 1), REASON_BAD_TOKEN); /* no parent */
+	assert_int_equal(put_child("mid", "top", DEMO, 600), 0);
+	assert_int_equal(put("top", 500), 0);
+	assert_int_equal(put("side", 900), 0);
+	assert_int_equal(family("low", 499), REASON_NONE);
+	assert_int_equal(family("low", 500), REASON_TOKEN_EXPIRED);
+	assert_int_equal(family("mid", 500), REASON_TOKEN_EXPIRED);
+	rules_line(r, span_str("low"), &line);
+	assert_int_equal(line.n, 3);
+	assert_int_equal(line.n_within, 2);
+	assert_string_equal(line.family[0], "low");
+	assert_string_equal(line.family[2], "top");
+	assert_string_equal(line.act[0], "helper");
+	assert_string_equal(line.act[2], "");
+	rules_line(r, span_str("side"), &line);
+	assert_int_equal(line.n, 1);
+	assert_int_equal(line.n_within, 0);
+	cut(RULES_CUT_FAMILY, "mid");
+	assert_int_equal(family("low", 1), REASON_REVOKED);
+	assert_int_equal(family("top", 1), REASON_NONE);
+	assert_int_equal(family("side", 1), REASON_NONE);
+}
+
+/* What a family may stands for good. */
+static void
+test_children_stay_what_they_are(void **state)
+{
+	(void)state;
+	load(DEMO);
+	assert_int_equal(put("top", 500), 0);
+	assert_int_equal(put("other", 500), 0);
+	assert_int_equal(put_child("a", "top", DEMO, 500), 0);
+	assert_int_equal(put_child("a", "top", DEMO, 600), 0); /* a renewal */
+	assert_int_equal(put_child("b", "top", "[{]", 500), ERR_FORMAT);
+	assert_int_equal(family("b", 1), REASON_REVOKED);
+	assert_int_equal(put_child("a", "other", DEMO, 600), ERR_FORMAT);
+	assert_int_equal(put_child("c", "top", DEMO, 500), 0);
+	assert_int_equal(put_child("c", "top", "", 500), ERR_FORMAT);
+	/* A ring of parents is nobody's. */
+	assert_int_equal(put_child("x", "y", DEMO, 500), 0);
+	assert_int_equal(put_child("y", "x", DEMO, 500), 0);
+	assert_int_equal(family("x", 1), REASON_BAD_TOKEN);
+}
+
 static void
 test_cut_family_stays(void **state)
 {
@@ -205,6 +272,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {TEST(test_families),
+	    TEST(test_children), TEST(test_children_stay_what_they_are),
 	    TEST(test_cut_family_stays), TEST(test_cut_session_stays),
 	    TEST(test_cut_grant), TEST(test_cut_after_rules),
 	    TEST(test_suspend), TEST(test_bad_rules_change_nothing),

@@ -112,14 +112,18 @@ round_trip(void **state)
 	assert_int_equal(jwt_verify(buf_span(b), &expect, &out), JWT_GOOD);
 	assert_string_equal(out.sub, model.sub);
 	assert_string_equal(out.fam, model.fam);
-	assert_string_equal(out.act, "");
+	assert_int_equal(out.n_act, 0);
 	assert_int_equal(out.n_grants, 2);
 	assert_string_equal(out.grants[1], "more");
 	buf_free(b);
-	strcpy(acting.act, "sub-agent");
+	strcpy(acting.act[0], "sub-sub");
+	strcpy(acting.act[1], "sub-agent");
+	acting.n_act = 2;
 	b = make(&acting);
 	assert_int_equal(jwt_verify(buf_span(b), &expect, &out), JWT_GOOD);
-	assert_string_equal(out.act, "sub-agent");
+	assert_int_equal(out.n_act, 2);
+	assert_string_equal(out.act[0], "sub-sub");
+	assert_string_equal(out.act[1], "sub-agent");
 	buf_free(b);
 }
 
@@ -255,6 +259,10 @@ wrong_signer(void **state)
 	"\"sub\":\"s-abc\",\"client_id\":\"guest\",\"jti\":\"j1\","         \
 	"\"fam\":\"f1\",\"iat\":1790000000,\"exp\":1790000300,"             \
 	"\"authorization_details\":[]"
+#define ACT4                                                           \
+	"\"act\":{\"sub\":\"4\",\"act\":{\"sub\":\"3\",\"act\":{\"sub\":" \
+	"\"2\",\"act\":{\"sub\":\"1\""
+#define ACT4_ "}}}}"
 #define WITHOUT_DETAILS                                                     \
 	"\"iss\":\"http://hatcheck.internal\",\"aud\":\"hatcheck-egress\"," \
 	"\"sub\":\"s-abc\",\"client_id\":\"guest\",\"jti\":\"j1\","         \
@@ -277,6 +285,13 @@ claims(void **state)
 	    {"{" CLAIMS ",\"act\":{}}", JWT_CLAIMS},
 	    {"{" CLAIMS ",\"act\":{\"sub\":\"a\",\"x\":1}}", JWT_CLAIMS},
 	    {"{" CLAIMS ",\"act\":{\"sub\":\"a\",\"act\":{}}}", JWT_CLAIMS},
+	    {"{" CLAIMS ",\"act\":{\"sub\":\"a\",\"act\":null}}", JWT_CLAIMS},
+	    {"{" CLAIMS "," ACT4 ACT4_ "}", JWT_GOOD},
+	    {"{" CLAIMS "," ACT4 "," ACT4 ACT4_ ACT4_ "}", JWT_GOOD},
+	    {"{" CLAIMS "," ACT4 "," ACT4 ",\"act\":{\"sub\":\"9\"}" ACT4_
+	     ACT4_ "}",
+		JWT_MALFORMED},
+	    {"{" CLAIMS "," ACT4 ",\"act\":[]" ACT4_ "}", JWT_CLAIMS},
 	    {"{" CLAIMS "} ", JWT_GOOD},
 	    {"{" CLAIMS "}x", JWT_MALFORMED},
 	    {"[]", JWT_CLAIMS},
@@ -462,7 +477,8 @@ minting_refuses(void **state)
 	buf_reset(b);
 	memset(c.jti, 'a', JWT_TEXT_MAX - 1);
 	memset(c.fam, 'a', JWT_TEXT_MAX - 1);
-	memset(c.act, 'a', JWT_TEXT_MAX - 1);
+	memset(c.act[0], 'a', JWT_TEXT_MAX - 1);
+	c.n_act = 1;
 	memset(c.channel, 'a', JWT_TEXT_MAX - 1);
 	assert_int_equal(jwt_sign(&c, keys, b), ERR_TOO_BIG);
 	assert_int_equal(buf_len(b), 0);

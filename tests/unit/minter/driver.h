@@ -45,6 +45,10 @@ struct pair {
 	bool mute_gate, mute_courier; /* do not confirm cuts */
 	unsigned sessions, rules, families_gate, families_courier;
 	unsigned cuts_gate, cuts_courier;
+	char all_cuts[4096]; /* names that the courier was told, with spaces */
+	/* The last family that the courier was told. */
+	char told_family[40], told_parent[40], told_act[80];
+	char told_details[65536];
 	char last_cut[80], last_family[40];
 	uint8_t last_kind;
 	char grants[8192], environment[8192], routes[8192], placeholders[4096];
@@ -52,7 +56,7 @@ struct pair {
 	char for_vault[4096], for_dialer[4096];
 	/* The last answer to a token request. */
 	unsigned answers, status;
-	char token[4097], error[65], family[33];
+	char token[4097], error[65], family[33], why[257];
 	uint32_t expires_in;
 	bool courier_behind; /* it had frames to read at the answer */
 };
@@ -211,6 +215,7 @@ gate_given(void *ctx, struct link *l, const void *msg, int fd)
 	p->expires_in = g->expires_in;
 	keep_text(g->token, p->token, sizeof(p->token));
 	keep_text(g->error, p->error, sizeof(p->error));
+	keep_text(g->description, p->why, sizeof(p->why));
 	keep_text(g->family, p->family, sizeof(p->family));
 	/* What this courier got, it has at hand by now. */
 	struct pollfd at = {.fd = link_fd(p->courier), .events = POLLIN};
@@ -248,10 +253,15 @@ courier_family(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct pair *p = ctx;
 
+	const struct rules_family *f = msg;
+
 	(void)l;
-	(void)msg;
 	(void)fd;
 	p->families_courier++;
+	keep_text(f->family, p->told_family, sizeof(p->told_family));
+	keep_text(f->parent, p->told_parent, sizeof(p->told_parent));
+	keep_text(f->act, p->told_act, sizeof(p->told_act));
+	keep_text(f->details, p->told_details, sizeof(p->told_details));
 	note(p->h, "family");
 	return 0;
 }
@@ -280,6 +290,8 @@ courier_cut(void *ctx, struct link *l, const void *msg, int fd)
 	p->cuts_courier++;
 	p->last_kind = c->kind;
 	keep_text(c->name, p->last_cut, sizeof(p->last_cut));
+	if (strlen(p->all_cuts) + sizeof(p->last_cut) < sizeof(p->all_cuts))
+		strcat(strcat(p->all_cuts, p->last_cut), " ");
 	note(p->h, "cut");
 	return p->mute_courier || p->h->mute_all
 		   ? 0

@@ -14,7 +14,12 @@ static const struct {
 	const char *group;
 	unsigned crashes, seconds;
 	const char *why; /* is in the sentence */
+	unsigned depth;	 /* 0: as it is without a word */
 } rows[] = {
+    {"child_depth: 7\n", 0, "", 5, 60, "", 7},
+    {"child_depth: 9\n", ERR_FORMAT, "", 0, 0, "0 to 8", 0},
+    {"child_depth: -1\n", ERR_FORMAT, "", 0, 0, "line: 1", 0},
+    {"child_depth: many\n", ERR_FORMAT, "", 0, 0, "line: 1", 0},
     {"", 0, "", 5, 60, ""},
     {"# nothing\n\n", 0, "", 5, 60, ""},
     {"admin_group: staff\n", 0, "staff", 5, 60, ""},
@@ -105,7 +110,15 @@ table(void **state)
 		assert_int_equal(c.seconds, rows[i].seconds);
 		assert_int_equal(c.vsock_port,
 		    strstr(rows[i].text, "99999") != NULL ? 99999 : 8377);
+		assert_int_equal(c.child_depth,
+		    rows[i].depth == 0 ? 3 : rows[i].depth);
 	}
+	struct config none;
+	char why[512];
+	assert_int_equal(config_parse(span_str("child_depth: 0\n"), &none, why,
+			     sizeof(why)),
+	    0);
+	assert_int_equal(none.child_depth, 0);
 }
 
 static void
