@@ -55,6 +55,9 @@
 	    "for the first byte of an upstream server's answer.")              \
 	X(upstream_body_seconds, 300, 1, 86400, "seconds",                     \
 	    "without a byte either way after it.")                             \
+	X(decompression_ratio, 256, 1, 1024, "times",                          \
+	    "what came in is what may come out of a coded answer, beyond 1 "   \
+	    "MiB. More is a bomb, and breaks the answer.")                     \
 	X(audit_bytes, 1073741824, 65536, 1099511627776, "bytes",              \
 	    "of a session's audit log. When it is full, no request of that "   \
 	    "session is forwarded any more.")                                  \

@@ -5,6 +5,7 @@
 #include "egress/courier/decode.h"
 
 #include "egress/courier/zstd_frames.h"
+#include "messages/bounds.h"
 
 #include <brotli/decode.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 struct decode {
 	enum coding coding;
 	struct decode_pool *pool;
+	uint64_t ratio;
 	z_stream z;
 	bool z_open;
 	BrotliDecoderState *br;
@@ -137,6 +139,8 @@ decode_new(enum coding coding, struct decode_pool *pool, struct decode **out)
 		return ERR_NOMEM;
 	d->coding = coding;
 	d->pool = pool;
+	d->ratio = pool->ratio != 0 ? pool->ratio
+				    : bounds_default().decompression_ratio;
 	if ((r = open_coding(d)) != 0) {
 		decode_free(d);
 		return r;
@@ -285,7 +289,7 @@ decode_next(struct decode *d, struct span *in, struct span *text, bool *settled)
 		return ERR_FORMAT; /* it would never go on */
 	d->n_in += before - in->n;
 	d->n_out += n;
-	if (d->n_out > DECODE_FREE + DECODE_RATIO * d->n_in)
+	if (d->n_out > DECODE_FREE + d->ratio * d->n_in)
 		return ERR_TOO_BIG;
 	*text = span_of(d->text, n);
 	/* zlib and brotli show symbol by symbol, zstd block by block. */

@@ -12,7 +12,8 @@
  *	decode_end(d);
  *
  * Bounds, for what is foreign may be a bomb: DECODE_STEP bytes of text at
- * once; text of at most DECODE_FREE + DECODE_RATIO times what came in;
+ * once; text of at most DECODE_FREE + decompression_ratio (messages/bounds.h)
+ * times what came in;
  * windows of at most 16 MiB (br) and 8 MiB (zstd, RFC 9659); all decoders
  * of a pool DECODE_POOL_MAX together. Their memory is wiped when it is
  * given back.
@@ -24,12 +25,12 @@
 
 #define DECODE_STEP (16 * 1024)
 #define DECODE_FREE (1024 * 1024)
-#define DECODE_RATIO 256
 #define DECODE_POOL_MAX (64u * 1024 * 1024)
 
 /* Zeroed to begin with; outlives its decoders. */
 struct decode_pool {
 	size_t used;
+	uint64_t ratio; /* of what comes out to what goes in; 0: the default */
 };
 
 struct decode;

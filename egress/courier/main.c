@@ -491,6 +491,7 @@ on_bounds(void *ctx, struct link *l, const void *m, int fd)
 	if (!bounds_good(m))
 		return ERR_FORMAT;
 	a->c.bounds = *(const struct bounds *)m;
+	a->c.decoding.ratio = a->c.bounds.decompression_ratio;
 	audit_bound(a->c.audit, m);
 	pool_bound(a->c.pool, m);
 	pool_drop(a->c.pool); /* the way out may be another now */

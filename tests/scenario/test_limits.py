@@ -1,6 +1,6 @@
 """Limits of hatcheckd.yaml, as a guest, an upstream and an owner see them
 (requirement 39)."""
-import json
+import gzip
 import os
 import secrets
 import signal
@@ -20,7 +20,7 @@ URL = f"https://{HOST}/x"
 LIMITS = {"connections": 6, "head_bytes": 2048, "head_fields": 10,
           "head_seconds": 2, "idle_seconds": 2, "upstream_idle": 1,
           "upstream_idle_seconds": 1, "upstream_answer_seconds": 1,
-          "audit_refusals": 5}
+          "audit_refusals": 5, "decompression_ratio": 4}
 house = up = guest = None
 
 
@@ -185,6 +185,34 @@ def test_silent_upstream():
     go.set()
     up.answer = usual
     assert got[0] == 504 and guest.reason(got) == "upstream-timeout", got
+
+
+def test_bombs():
+    "an answer that unpacks to more than so many times itself breaks"
+    def ask(body):
+        up.answer = lambda _: (200, {"Content-Encoding": "gzip",
+                                     "Content-Type": "text/plain"}, body)
+        try:
+            return guest.get(URL, ("accept-encoding", "gzip"))
+        except (ConnectionError, OSError):
+            return None
+        finally:
+            up.answer = usual
+    usual = up.answer
+    half = b"".join(secrets.token_hex(32).encode() for _ in range(50000))
+    thin = b"".join(secrets.token_hex(4).encode() + b" " * 92
+                    for _ in range(40000))
+    got = ask(gzip.compress(half))  # 3 MB, some two times
+    assert got[0] == 200 and gzip.decompress(got[2]) == half
+    packed = gzip.compress(thin)    # 4 MB, many times
+    assert len(thin) > 8 * len(packed) + (1 << 20)
+    got = ask(packed)
+    assert got is None or got[0] != 200, got[:2]
+    reload(house, {k: v for k, v in LIMITS.items()
+                   if k != "decompression_ratio"})
+    got = ask(packed)
+    assert got[0] == 200 and gzip.decompress(got[2]) == thin
+    reload(house, LIMITS)
 
 
 def test_refusals_are_folded():
