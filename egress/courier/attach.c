@@ -211,6 +211,7 @@ attach_head(const struct attach *a, struct attached *out)
 	h->body = (enum head_body)a->body;
 	h->length = a->length;
 	h->expect = a->expect;
+	h->te = a->te;
 	out->value = buf_new_locked(VALUE_MAX);
 	out->target = buf_new_locked(VALUE_MAX + HEAD_TARGET_MAX);
 	if (out->value == NULL || out->target == NULL)

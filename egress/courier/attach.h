@@ -25,7 +25,7 @@ struct attach {
 	struct span headers; /* packed, as the guest sent them */
 	uint8_t body;	     /* enum traffic_body */
 	uint64_t length;
-	bool expect;
+	bool expect, te;
 	bool upgrade;	/* a WebSocket's handshake (ws_open.h) */
 	bool inspect;	/* the answer is looked into: ask for what can be */
 	bool no_ranges; /* of an answer that may hold the credential */

@@ -4,34 +4,44 @@
 #include "egress/courier/call_inside.h"
 
 #include "lib/log.h"
+#include "messages/traffic.h"
 
 #include <stdlib.h>
 
 int
 call_refuse(const struct call *k, int err, const char *why)
 {
-	log_event(LOG_WARN, "upstream_broken", LOG_STR("host", k->host),
+	log_event(LOG_WARN, "upstream_broken", LOG_STR("host", k->key.host),
 	    LOG_STR("why", why));
 	return err;
 }
 
-static void
-on_upstream(void *ctx, struct upstream *u, enum upstream_event event,
-    enum reason reason)
+/* Nothing is done with k by who calls this. */
+void
+call_tell(struct call *k, enum call_event event, enum reason reason)
 {
-	static const enum call_event events[] = {[UPSTREAM_OPEN] = CALL_OPEN,
-	    [UPSTREAM_INPUT] = CALL_INPUT,
-	    [UPSTREAM_EOF] = CALL_INPUT,
-	    [UPSTREAM_DRAINED] = CALL_DRAINED,
-	    [UPSTREAM_BROKEN] = CALL_BROKEN};
-	struct call *k = ctx;
+	k->handler(k->ctx, event, reason);
+}
 
-	(void)u;
-	if (event == UPSTREAM_EOF) {
-		k->eof = true;
-		k->eof_broken = reason != REASON_NONE;
-	}
-	k->handler(k->ctx, events[event], reason);
+static void
+free_call(struct call *k)
+{
+	if (k->trailers != NULL)
+		head_clear(k->trailers);
+	free(k->trailers);
+	buf_free(k->in);
+	free(k->ca_pem);
+	free(k);
+}
+
+/* What waits may have to find another connection, by itself. */
+static int
+keep_anchors(struct call *k, const char *ca_pem)
+{
+	k->ca_pem = NULL;
+	if (k->open || ca_pem == NULL)
+		return 0;
+	return (k->ca_pem = strdup(ca_pem)) == NULL ? ERR_NOMEM : 0;
 }
 
 int
@@ -43,13 +53,16 @@ call_new(struct pool *p, const struct upstream_key *key, const char *ca_pem,
 
 	if (k == NULL)
 		return ERR_NOMEM;
-	k->type = key->tunnel ? &call_plain : &call_h1;
+	k->pool = p;
+	k->key = *key;
 	k->handler = handler;
 	k->ctx = ctx;
-	if ((r = span_copy(span_str(key->host), k->host, sizeof(k->host))) !=
-		0 ||
-	    (r = upstream_get(p, key, ca_pem, on_upstream, k, &k->up)) != 0) {
-		free(k);
+	k->ca_pem = (char *)(uintptr_t)ca_pem; /* borrowed for now */
+	r = line_join(k);
+	if (keep_anchors(k, ca_pem) != 0)
+		r = ERR_NOMEM;
+	if (r != 0) {
+		call_free(k);
 		return r;
 	}
 	*out = k;
@@ -59,13 +72,13 @@ call_new(struct pool *p, const struct upstream_key *key, const char *ca_pem,
 bool
 call_is_open(const struct call *k)
 {
-	return upstream_open(k->up);
+	return k->open;
 }
 
 struct span
 call_address(const struct call *k)
 {
-	return upstream_address(k->up);
+	return span_str(k->address);
 }
 
 int
@@ -75,9 +88,11 @@ call_send(struct call *k, const struct head *h, size_t never)
 }
 
 size_t
-call_room(const struct call *k)
+call_room(struct call *k)
 {
-	return k->type->room(k);
+	size_t n = k->type->room(k);
+
+	return n < TRAFFIC_BODY_MAX ? n : TRAFFIC_BODY_MAX;
 }
 
 int
@@ -105,16 +120,22 @@ call_took(struct call *k)
 	k->type->took(k);
 }
 
+static void
+leave(struct call *k, bool clean)
+{
+	if (k->line == NULL)
+		return;
+	if (k->type != NULL)
+		k->type->leave(k, clean);
+	else
+		line_remove_waiting(k);
+}
+
 void
 call_finish(struct call *k)
 {
-	struct upstream *u = k->up;
-
-	if (k->ended && k->over && k->type->reusable(k)) {
-		k->up = NULL;
-		upstream_release(u);
-	}
-	call_free(k);
+	leave(k, k->ended && k->over);
+	free_call(k);
 }
 
 void
@@ -122,6 +143,14 @@ call_free(struct call *k)
 {
 	if (k == NULL)
 		return;
-	upstream_free(k->up);
-	free(k);
+	leave(k, false);
+	free_call(k);
+}
+
+void
+call_cut(struct call *k)
+{
+	if (k != NULL && k->line != NULL && k->type == &call_h2)
+		call_h2_cut(k->line);
+	call_free(k);
 }

@@ -2,7 +2,8 @@
 /*
  * One request and its answer at an upstream, or one tunnel, whatever
  * protocol is spoken there: one table of functions per protocol
- * (call_inside.h).
+ * (call_inside.h). Over HTTP/2 calls of one upstream_key share a
+ * connection.
  *
  *	r = call_new(pool, &key, ca_pem, on_event, e, &k);
  *	CALL_OPEN:	call_send() once, but on a tunnel; call_body() while
@@ -10,12 +11,14 @@
  *	CALL_INPUT:	while ((r = call_next(k, room, &p)) == 0 &&
  *			    p.kind != CALL_NOTHING) ...
  *	CALL_DRAINED:	call_room() is not 0 any more
+ *	CALL_UNUSED:	the upstream says that it did nothing with it, and
+ *			nothing of an answer has come; free it
  *	CALL_BROKEN:	nothing follows, but call_next() may still have some
  *	in the end:	call_finish() or call_free()
  *
  * Backpressure: out, by call_room(); in, by what call_next() is asked for
  * and by call_took(): the upstream is not read while nothing is taken.
- * Nothing is ever sent twice.
+ * Nothing is ever sent twice from here.
  */
 #ifndef COURIER_CALL_H
 #define COURIER_CALL_H
@@ -23,10 +26,16 @@
 #include "egress/courier/upstream.h"
 #include "egress/http/head.h"
 
-enum call_event { CALL_OPEN, CALL_INPUT, CALL_DRAINED, CALL_BROKEN };
+enum call_event {
+	CALL_OPEN,
+	CALL_INPUT,
+	CALL_DRAINED,
+	CALL_UNUSED,
+	CALL_BROKEN
+};
 
-/* reason: of CALL_BROKEN. The owner may call anything from within, and
- * free the call. */
+/* reason: of CALL_UNUSED and CALL_BROKEN. The owner may call anything from
+ * within, and free the call. */
 typedef void call_handler(void *ctx, enum call_event event, enum reason reason);
 
 enum call_kind { CALL_NOTHING, CALL_HEAD, CALL_BYTES, CALL_END };
@@ -50,12 +59,13 @@ bool call_is_open(const struct call *k);
 struct span call_address(const struct call *k); /* as dialled, or empty */
 
 /* The head. Its fields from the never-th on, and its target, hold a
- * credential: no table keeps them. ERR_ARGUMENT: it cannot be written.
+ * credential: no table keeps them. ERR_UNAVAILABLE: the connection takes no
+ * more, and nothing was sent. ERR_ARGUMENT: it cannot be written.
  * h->upgrade (the key must say http1): after a CALL_HEAD of 101 the call
  * is like a tunnel's. */
 MUST_USE int call_send(struct call *k, const struct head *h, size_t never);
 /* How many bytes may be given now; 0: CALL_DRAINED comes. */
-size_t call_room(const struct call *k);
+size_t call_room(struct call *k);
 MUST_USE int call_body(struct call *k, struct span bytes);
 MUST_USE int call_end(struct call *k);
 
@@ -67,8 +77,10 @@ void call_took(struct call *k);
 
 /* Both sides are done: others may use what it ran on. Frees. */
 void call_finish(struct call *k);
-/* Reset and free; when it returns nothing of it is written any more. NULL
- * is fine. */
+/* Reset and free. NULL is fine. */
 void call_free(struct call *k);
+/* The same, and when it returns nothing of it is written any more, even if
+ * others lose their connection by that. */
+void call_cut(struct call *k);
 
 #endif

@@ -19,29 +19,30 @@ h1_send(struct call *k, const struct head *h, size_t never)
 
 	(void)never; /* HTTP/1.1 keeps nothing */
 	if (h->upgrade)
-		h1_start_upgrade(upstream_parser(k->up));
+		h1_start_upgrade(upstream_parser(k->line->up));
 	else
-		h1_start(upstream_parser(k->up), span_is(h->method, "HEAD"));
+		h1_start(
+		    upstream_parser(k->line->up), span_is(h->method, "HEAD"));
 	k->chunked = h->body == HEAD_BODY_CHUNKED;
 	k->ended = h->body == HEAD_BODY_NONE;
 	if (r == 0)
-		r = stream_write_buf(upstream_stream(k->up), out);
+		r = stream_write_buf(upstream_stream(k->line->up), out);
 	buf_free(out);
 	return r;
 }
 
 static size_t
-h1_room(const struct call *k)
+h1_room(struct call *k)
 {
-	return stream_queued(upstream_stream(k->up)) < STREAM_HIGH
-		   ? TRAFFIC_BODY_MAX
+	return stream_queued(upstream_stream(k->line->up)) < STREAM_HIGH
+		   ? STREAM_HIGH
 		   : 0;
 }
 
 static int
 h1_body(struct call *k, struct span bytes)
 {
-	struct stream *s = upstream_stream(k->up);
+	struct stream *s = upstream_stream(k->line->up);
 	struct buf *b;
 	int r;
 
@@ -67,7 +68,7 @@ h1_end(struct call *k)
 	if ((b = buf_new(64)) == NULL)
 		return ERR_NOMEM;
 	if ((r = h1_put_last_chunk(NULL, b)) == 0)
-		r = stream_write_buf(upstream_stream(k->up), b);
+		r = stream_write_buf(upstream_stream(k->line->up), b);
 	buf_free(b);
 	return r;
 }
@@ -78,8 +79,8 @@ at_eof(struct call *k, struct call_piece *out)
 {
 	enum h1_event event = H1_MORE;
 
-	if (h1_eof(upstream_parser(k->up), &event) != 0 || event != H1_END ||
-	    k->eof_broken)
+	if (h1_eof(upstream_parser(k->line->up), &event) != 0 ||
+	    event != H1_END || k->line->eof_broken)
 		return call_refuse(
 		    k, ERR_UNAVAILABLE, "closed within an answer");
 	k->closing = k->over = true;
@@ -91,7 +92,7 @@ static void
 give(struct call *k, enum h1_event event, struct span body,
     struct call_piece *out)
 {
-	struct h1 *p = upstream_parser(k->up);
+	struct h1 *p = upstream_parser(k->line->up);
 
 	if (event == H1_HEAD) {
 		out->kind = CALL_HEAD;
@@ -113,8 +114,8 @@ give(struct call *k, enum h1_event event, struct span body,
 static int
 h1_call_next(struct call *k, size_t room, struct call_piece *out)
 {
-	struct stream *s = upstream_stream(k->up);
-	struct h1 *p = upstream_parser(k->up);
+	struct stream *s = upstream_stream(k->line->up);
+	struct h1 *p = upstream_parser(k->line->up);
 	struct span in, body = {0};
 	enum h1_event event = H1_MORE;
 	size_t before, used;
@@ -132,7 +133,7 @@ h1_call_next(struct call *k, size_t room, struct call_piece *out)
 		else
 			stream_consume(s, used);
 	} while (event == H1_MORE && used > 0);
-	if (event == H1_MORE && k->eof && stream_input(s).n == 0)
+	if (event == H1_MORE && k->line->eof && stream_input(s).n == 0)
 		return at_eof(k, out);
 	give(k, event, body, out);
 	return 0;
@@ -144,13 +145,27 @@ h1_took(struct call *k)
 	size_t n = k->lent;
 
 	k->lent = 0;
-	stream_consume(upstream_stream(k->up), n);
+	stream_consume(upstream_stream(k->line->up), n);
 }
 
-static bool
-h1_reusable(struct call *k)
+static void
+h1_leave(struct call *k, bool clean)
 {
-	return !k->closing;
+	struct line *l = k->line;
+
+	if (clean && !k->closing) {
+		upstream_release(l->up);
+		l->up = NULL;
+	}
+	line_remove(k);
+	line_free(l);
+}
+
+static void
+h1_call_event(struct line *l, enum upstream_event event)
+{
+	call_tell(l->calls,
+	    event == UPSTREAM_DRAINED ? CALL_DRAINED : CALL_INPUT, REASON_NONE);
 }
 
 const struct call_type call_h1 = {.send = h1_send,
@@ -159,4 +174,5 @@ const struct call_type call_h1 = {.send = h1_send,
     .end = h1_end,
     .next = h1_call_next,
     .took = h1_took,
-    .reusable = h1_reusable};
+    .leave = h1_leave,
+    .event = h1_call_event};

@@ -264,6 +264,9 @@ verdict(struct exchange *e)
 static void
 cut(struct exchange *e, enum reason why)
 {
+	exchange_keep_address(e);
+	call_cut(e->call);
+	e->call = NULL;
 	exchange_give_up(e, why, e->logged ? "cut" : "refused", NULL, 0);
 }
 

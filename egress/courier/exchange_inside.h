@@ -45,6 +45,7 @@ struct exchange {
 	int rule;
 	struct host host;
 	uint16_t port;
+	uint8_t trust[ANCHORS_DIGEST];
 	bool hide_query, dropped, logged;
 	bool inspect;	     /* the answer is to be looked into */
 	bool no_ranges;	     /* nor may it be asked for in parts */
@@ -52,6 +53,7 @@ struct exchange {
 	bool budget;	     /* it waits, or did, for requests to be leased */
 
 	struct call *call; /* NULL: none, or none any more */
+	bool again;	   /* its first call was not used */
 	struct body *body; /* the answer's, once it has begun */
 	struct ev_timer timer, tail;
 

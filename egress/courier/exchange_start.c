@@ -72,6 +72,10 @@ new_call(struct exchange *e, const struct grant *g)
 	copy_name(key.grant, sizeof(key.grant), e->grant);
 	copy_name(key.credential, sizeof(key.credential), e->credential);
 	copy_name(key.host, sizeof(key.host), e->host.name);
+	if (span_copy(e->m.family, key.family, sizeof(key.family)) != 0)
+		return ERR_FORMAT;
+	anchors_digest(g->ca_pem, e->trust);
+	memcpy(key.trust, e->trust, sizeof(key.trust));
 	return call_new(e->c->pool, &key, g->ca_pem, on_call, e, &e->call);
 }
 
@@ -154,7 +158,11 @@ exchange_decide(struct exchange *e)
 static bool
 still_as_decided(const struct exchange *e, const struct decision *d)
 {
-	return strcmp(d->grant->name, e->grant) == 0 &&
+	uint8_t trust[ANCHORS_DIGEST];
+
+	anchors_digest(d->grant->ca_pem, trust);
+	return memcmp(trust, e->trust, sizeof(trust)) == 0 &&
+	       strcmp(d->grant->name, e->grant) == 0 &&
 	       strcmp(d->lease == NULL ? "" : d->lease->name, e->credential) ==
 		   0 &&
 	       (d->lease == NULL ? 0 : d->lease->version) == e->version;
@@ -179,6 +187,7 @@ send_head(struct exchange *e, const struct decision *d)
 	    .upgrade = e->m.upgrade != 0,
 	    .inspect = e->inspect,
 	    .no_ranges = e->no_ranges,
+	    .te = e->m.te != 0,
 	    .slots = d->slots,
 	    .n_slots = d->n_slots,
 	    .slot = d->slot,
@@ -190,6 +199,37 @@ send_head(struct exchange *e, const struct decision *d)
 		r = call_send(e->call, &h.head, h.never);
 	attach_clear(&h);
 	return r;
+}
+
+/* The upstream surely did nothing with it, nor had any of its body: once
+ * more, on another connection, decided anew. */
+static void
+try_again(struct exchange *e)
+{
+	struct decision d;
+	int r;
+
+	exchange_keep_address(e);
+	call_free(e->call);
+	e->call = NULL;
+	if (e->again || e->answered || e->bytes_up > 0) {
+		exchange_stop(e, REASON_RETIRED_CONNECTION);
+		return;
+	}
+	e->again = true;
+	e->state = DIALING;
+	exchange_judge(e, &d);
+	if (d.reason != REASON_NONE || d.wait) {
+		exchange_stop(e, d.reason != REASON_NONE
+				     ? d.reason
+				     : REASON_RETIRED_CONNECTION);
+		return;
+	}
+	exchange_arm(e, DIAL_S);
+	if ((r = new_call(e, d.grant)) != 0)
+		exchange_stop(e, reason_of_call(r));
+	else if (call_is_open(e->call))
+		exchange_send(e);
 }
 
 static void
@@ -223,7 +263,11 @@ exchange_send(struct exchange *e)
 		exchange_stop(e, REASON_AUDIT_FAILED);
 		return;
 	}
-	if (e->m.way != WAY_TUNNEL && (r = send_head(e, &d)) != 0)
+	if (e->m.way != WAY_TUNNEL)
+		r = send_head(e, &d);
+	if (r == ERR_UNAVAILABLE)
+		try_again(e);
+	else if (r != 0)
 		exchange_stop(e,
 		    r == ERR_ARGUMENT ? REASON_NO_CREDENTIAL : REASON_INTERNAL);
 	else
@@ -258,6 +302,9 @@ on_call(void *ctx, enum call_event event, enum reason reason)
 	case CALL_DRAINED:
 		if (e->state == OPEN)
 			(void)exchange_pump_up(e); /* the same */
+		break;
+	case CALL_UNUSED:
+		try_again(e);
 		break;
 	case CALL_BROKEN:
 		on_gone(e, reason);

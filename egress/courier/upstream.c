@@ -4,15 +4,13 @@
  * the connection is dropped. */
 #include "egress/courier/upstream.h"
 
+#include "egress/courier/h1_hosts.h"
 #include "egress/http/tls.h"
 #include "lib/log.h"
 
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#define SYSTEM_ANCHORS "/etc/ssl/certs"
 
 enum state { DIALING, HANDSHAKE, OPEN, IDLE, BROKEN };
 
@@ -21,6 +19,8 @@ struct upstream {
 	struct pool *pool;
 	struct upstream_key key;
 	enum state state;
+	enum upstream_protocol protocol;
+	bool parked;
 	uint32_t rid; /* of the dial */
 	SSL_CTX *trust;
 	struct stream *stream;
@@ -31,20 +31,14 @@ struct upstream {
 	char address[65];
 };
 
-struct anchors {
-	struct anchors *next;
-	char *pem;
-	SSL_CTX *ctx;
-};
-
 struct pool {
 	struct ev_loop *loop;
 	struct link *dialer;
 	int (*check)(void *ctx); /* before each send */
 	void *check_ctx;
-	SSL_CTX *system;
 	struct anchors *anchors;
 	struct upstream *first;
+	struct h1_hosts h1;
 	size_t n_idle;
 	uint64_t idle_max, idle_seconds;
 	uint32_t next_rid;
@@ -97,8 +91,23 @@ on_broken(struct upstream *u, int err)
 static void
 on_open(struct upstream *u)
 {
+	SSL *ssl = stream_ssl(u->stream);
+	bool h2 = false;
+
+	if (ssl != NULL && tls_chosen(ssl, !u->key.http1, &h2) != 0) {
+		log_event(LOG_WARN, "upstream_tls_refused",
+		    LOG_STR("host", u->key.host), LOG_INT("port", u->key.port),
+		    LOG_STR("why", "it chose a protocol that was not offered"));
+		fail(u, REASON_UPSTREAM_TLS);
+		return;
+	}
 	ev_timer_stop(u->pool->loop, &u->timer);
 	u->state = OPEN;
+	u->protocol = h2	      ? UPSTREAM_H2
+		      : u->key.tunnel ? UPSTREAM_PLAIN
+				      : UPSTREAM_H1;
+	if (!u->key.tunnel && !u->key.http1)
+		h1_hosts_note(&u->pool->h1, u->key.host, u->key.port, h2);
 	report(u, UPSTREAM_OPEN, REASON_NONE);
 }
 
@@ -136,6 +145,8 @@ on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 	(void)events;
 	if (u->state == IDLE)
 		upstream_free(u);
+	else if (u->state == OPEN) /* parked */
+		report(u, UPSTREAM_RETIRED, REASON_NONE);
 	else
 		fail(u, REASON_CONNECT_FAILED);
 }
@@ -148,89 +159,14 @@ arm(struct upstream *u, double seconds)
 	ev_timer_start(u->pool->loop, &u->timer);
 }
 
-static int
-add_pem(X509_STORE *store, const char *pem)
-{
-	BIO *b = BIO_new_mem_buf(pem, -1);
-	X509 *x;
-	int n = 0, r = b == NULL ? ERR_NOMEM : 0;
-
-	while (r == 0 && (x = PEM_read_bio_X509(b, NULL, NULL, NULL)) != NULL) {
-		r = X509_STORE_add_cert(store, x) == 1 ? 0 : ERR_NOMEM;
-		X509_free(x);
-		n++;
-	}
-	BIO_free(b);
-	(void)tls_why(); /* the end of the text is an "error" too */
-	return r != 0 ? r : n == 0 ? ERR_FORMAT : 0;
-}
-
-/* The system's: read as needed, by the hash of a name. */
-static int
-system_anchors(SSL_CTX *ctx)
-{
-	return X509_STORE_load_path(
-		   SSL_CTX_get_cert_store(ctx), SYSTEM_ANCHORS) == 1
-		   ? 0
-		   : ERR_IO;
-}
-
-static int
-own_anchors(struct pool *p, const char *pem, SSL_CTX **out)
-{
-	struct anchors *a = p->anchors;
-	int r;
-
-	while (a != NULL && strcmp(a->pem, pem) != 0)
-		a = a->next;
-	if (a != NULL) {
-		*out = a->ctx;
-		return 0;
-	}
-	if ((a = calloc(1, sizeof(*a))) == NULL)
-		return ERR_NOMEM;
-	a->pem = strdup(pem);
-	r = a->pem == NULL ? ERR_NOMEM : tls_client_context(&a->ctx);
-	if (r == 0)
-		r = add_pem(SSL_CTX_get_cert_store(a->ctx), pem);
-	if (r == 0)
-		r = system_anchors(a->ctx);
-	if (r != 0) {
-		SSL_CTX_free(a->ctx);
-		free(a->pem);
-		free(a);
-		return r;
-	}
-	a->next = p->anchors;
-	p->anchors = a;
-	*out = a->ctx;
-	return 0;
-}
-
-static void
-drop_anchors(struct pool *p)
-{
-	while (p->anchors != NULL) {
-		struct anchors *a = p->anchors;
-		p->anchors = a->next;
-		SSL_CTX_free(a->ctx);
-		free(a->pem);
-		free(a);
-	}
-}
-
 int
 pool_new(struct ev_loop *loop, struct pool **out)
 {
 	struct bounds usual = bounds_default();
 	struct pool *p = calloc(1, sizeof(*p));
-	int r = p == NULL ? ERR_NOMEM : tls_client_context(&p->system);
+	int r = p == NULL ? ERR_NOMEM : anchors_new(&p->anchors);
 
-	if (r == 0)
-		r = system_anchors(p->system);
 	if (r != 0) {
-		if (p != NULL)
-			SSL_CTX_free(p->system);
 		free(p);
 		return r;
 	}
@@ -247,23 +183,17 @@ pool_before_send(struct pool *p, int (*check)(void *ctx), void *ctx)
 	p->check_ctx = ctx;
 }
 
+struct ev_loop *
+pool_loop(const struct pool *p)
+{
+	return p->loop;
+}
+
 void
 pool_bound(struct pool *p, const struct bounds *b)
 {
 	p->idle_max = b->upstream_idle;
 	p->idle_seconds = b->upstream_idle_seconds;
-}
-
-void
-pool_free(struct pool *p)
-{
-	if (p == NULL)
-		return;
-	while (p->first != NULL)
-		upstream_free(p->first);
-	drop_anchors(p);
-	SSL_CTX_free(p->system);
-	free(p);
 }
 
 void
@@ -285,20 +215,42 @@ void
 pool_drop(struct pool *p)
 {
 	for (struct upstream *u = p->first, *next; u != NULL; u = next) {
-		next = u->next;
+		next = u->next; /* each may free itself, and no other */
 		if (u->state == IDLE)
 			upstream_free(u);
+		else
+			report(u, UPSTREAM_RETIRED, REASON_NONE);
 	}
-	drop_anchors(p);
+	anchors_forget(p->anchors);
 }
 
 static bool
 same_key(const struct upstream_key *a, const struct upstream_key *b)
 {
-	return !a->tunnel && !b->tunnel && strcmp(a->grant, b->grant) == 0 &&
+	return !a->tunnel && !b->tunnel && strcmp(a->family, b->family) == 0 &&
+	       strcmp(a->grant, b->grant) == 0 &&
 	       strcmp(a->credential, b->credential) == 0 &&
-	       a->version == b->version && a->http1 == b->http1 && strcmp(a->host, b->host) == 0 &&
-	       a->port == b->port;
+	       a->version == b->version && a->http1 == b->http1 &&
+	       strcmp(a->host, b->host) == 0 && a->port == b->port &&
+	       memcmp(a->trust, b->trust, sizeof(a->trust)) == 0;
+}
+
+struct upstream *
+upstream_like(
+    struct pool *p, const struct upstream_key *key, struct upstream *after)
+{
+	struct upstream *u = after == NULL ? p->first : after->next;
+
+	while (u != NULL && (u->handler == NULL || u->state == BROKEN ||
+				!same_key(&u->key, key)))
+		u = u->next;
+	return u;
+}
+
+bool
+pool_waits(const struct pool *p, const struct upstream_key *key)
+{
+	return !key->http1 && !h1_hosts_has(&p->h1, key->host, key->port);
 }
 
 static struct upstream *
@@ -344,10 +296,9 @@ make(struct pool *p, const struct upstream_key *key, const char *ca_pem,
 	u->pool = p;
 	u->key = *key;
 	u->rid = ++p->next_rid;
-	u->trust = p->system;
 	ev_timer_init(&u->timer, on_timer, 0., 0.);
 	u->timer.data = u;
-	if ((ca_pem != NULL && (r = own_anchors(p, ca_pem, &u->trust)) != 0) ||
+	if ((r = anchors_context(p->anchors, ca_pem, &u->trust)) != 0 ||
 	    (r = h1_new(H1_RESPONSE, &u->parser)) != 0 || (r = dial(u)) != 0) {
 		h1_free(u->parser);
 		free(u);
@@ -407,7 +358,7 @@ static int
 start_tls(struct upstream *u)
 {
 	SSL *ssl = NULL;
-	int r = tls_client(u->trust, u->key.host, &ssl);
+	int r = tls_client(u->trust, u->key.host, !u->key.http1, &ssl);
 
 	return r != 0 ? r : stream_start_tls(u->stream, ssl);
 }
@@ -464,6 +415,24 @@ upstream_open(const struct upstream *u)
 	return u->state == OPEN;
 }
 
+enum upstream_protocol
+upstream_protocol(const struct upstream *u)
+{
+	return u->protocol;
+}
+
+const struct upstream_key *
+upstream_key(const struct upstream *u)
+{
+	return &u->key;
+}
+
+void *
+upstream_owner(const struct upstream *u)
+{
+	return u->ctx;
+}
+
 struct stream *
 upstream_stream(struct upstream *u)
 {
@@ -497,6 +466,30 @@ upstream_release(struct upstream *u)
 	arm(u, u->pool->idle_seconds);
 }
 
+bool
+upstream_park(struct upstream *u)
+{
+	struct pool *p = u->pool;
+
+	if (u->parked)
+		return true;
+	if (u->state != OPEN || p->dialer == NULL || p->n_idle >= p->idle_max)
+		return false;
+	p->n_idle++;
+	u->parked = true;
+	arm(u, (double)p->idle_seconds);
+	return true;
+}
+
+void
+upstream_unpark(struct upstream *u)
+{
+	if (u->parked)
+		u->pool->n_idle--;
+	u->parked = false;
+	ev_timer_stop(u->pool->loop, &u->timer);
+}
+
 static void
 cancel_dial(struct upstream *u)
 {
@@ -521,7 +514,7 @@ upstream_free(struct upstream *u)
 		p = &(*p)->next;
 	*p = u->next;
 	cancel_dial(u);
-	if (u->state == IDLE)
+	if (u->state == IDLE || u->parked)
 		u->pool->n_idle--;
 	ev_timer_stop(u->pool->loop, &u->timer);
 	stream_free(u->stream);

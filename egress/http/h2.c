@@ -30,6 +30,7 @@ struct stream {
 	bool ending;   /* no more body from the caller */
 	bool in_end, out_end;
 	bool by_caller;	   /* the caller reset it */
+	bool malformed;	   /* we did, for what came */
 	bool dead;	   /* no more events but its reset */
 	unsigned interims; /* heads with a status below 200 */
 	size_t owed;	   /* bytes of body without credit yet */
@@ -47,6 +48,8 @@ struct h2 {
 	size_t n_streams;
 	struct h2_flood flood;
 	struct bounds bounds;
+	bool malformed;	    /* the stream that was reset last */
+	bool settled;	    /* the far end's SETTINGS have come */
 	bool over;	    /* a GOAWAY that says an error is on its way */
 	struct span unsent; /* nghttp2's, until its next send */
 };
@@ -139,7 +142,8 @@ stream_new(void)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
-	if (s == NULL || (s->out = buf_new_locked(H2_WINDOW)) == NULL) {
+	/* Bodies hold no credential of ours, either way. */
+	if (s == NULL || (s->out = buf_new(H2_WINDOW)) == NULL) {
 		free(s);
 		return NULL;
 	}
@@ -294,6 +298,9 @@ on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	int r;
 
 	(void)ng;
+	if (f->hd.type == NGHTTP2_SETTINGS &&
+	    (f->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+		c->settled = true;
 	/* Nothing but padding is empty too. */
 	if (f->hd.type == NGHTTP2_DATA && f->hd.length > 0 && !end &&
 	    f->hd.length <= f->data.padlen)
@@ -337,6 +344,7 @@ stream_over(struct h2 *c, struct stream *s, uint32_t code)
 		(void)nghttp2_session_consume_connection(c->ng, s->owed);
 	s->owed = 0;
 	s->dead = true;
+	c->malformed = s->malformed;
 	if (clean)
 		h2_flood_pay_stream(&c->flood);
 	else if (s->told)
@@ -370,6 +378,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	/* Made to reset, by what came: as good as a reset that came. */
 	if (f->hd.type == NGHTTP2_RST_STREAM && (s == NULL || !s->by_caller))
 		h2_flood_count(&c->flood, H2_FLOOD_RESET);
+	if (f->hd.type == NGHTTP2_RST_STREAM && s != NULL)
+		s->malformed = !s->by_caller;
 	if (data && f->hd.length > 0)
 		h2_flood_pay_data(&c->flood);
 	if (s != NULL && (data || f->hd.type == NGHTTP2_HEADERS) &&
@@ -637,23 +647,42 @@ h2_done(const struct h2 *c)
 	       !nghttp2_session_want_write(c->ng);
 }
 
-/* More than the far end takes would wait within nghttp2. */
-static bool
-may_request(struct h2 *c)
+bool
+h2_settled(const struct h2 *c)
+{
+	return c->settled;
+}
+
+bool
+h2_closing(struct h2 *c)
+{
+	return c->over || nghttp2_session_check_request_allowed(c->ng) == 0;
+}
+
+bool
+h2_malformed(const struct h2 *c)
+{
+	return c->malformed;
+}
+
+size_t
+h2_limit(struct h2 *c)
 {
 	uint32_t max = nghttp2_session_get_remote_settings(
 	    c->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
-	return !c->over && c->n_streams < H2_STREAMS_MAX &&
-	       c->n_streams < max &&
-	       nghttp2_session_check_request_allowed(c->ng) != 0;
+	if (h2_closing(c))
+		return 0;
+	if (!c->settled)
+		return 1;
+	return max < H2_STREAMS_MAX ? max : H2_STREAMS_MAX;
 }
 
 int
 h2_request(
     struct h2 *c, const struct head *h, size_t never, bool end, int32_t *id)
 {
-	nghttp2_nv nv[HEAD_FIELDS_MAX + 6];
+	nghttp2_nv nv[HEAD_FIELDS_MAX + 7];
 	nghttp2_data_provider body = {.read_callback = read_body};
 	struct span host;
 	struct stream *s;
@@ -662,7 +691,8 @@ h2_request(
 
 	if (!head_get(h, "host", &host))
 		return ERR_ARGUMENT;
-	if (!may_request(c))
+	/* More than the far end takes would wait within nghttp2. */
+	if (c->n_streams >= h2_limit(c))
 		return ERR_UNAVAILABLE;
 	if ((s = stream_new()) == NULL)
 		return ERR_NOMEM;
@@ -670,12 +700,15 @@ h2_request(
 	nv[1] = field(":scheme", span_str("https"));
 	nv[2] = field(":authority", host);
 	nv[3] = field(":path", h->target);
+	nv[3].flags = NGHTTP2_NV_FLAG_NO_INDEX; /* it may hold a credential */
 	n += fields(h, 0, never, true, nv + n);
 	if (h->body == HEAD_BODY_LENGTH) {
 		(void)snprintf(length, sizeof(length), "%llu",
 		    (unsigned long long)h->length);
 		nv[n++] = field("content-length", span_str(length));
 	}
+	if (h->te)
+		nv[n++] = field("te", span_str("trailers"));
 	if (h->expect)
 		nv[n++] = field("expect", span_str("100-continue"));
 	s->to_head = span_is(h->method, "HEAD");

@@ -15,8 +15,6 @@
  * stalls holds up no other. h2_flood.h bounds cheap frames; a connection
  * that crosses a limit gets GOAWAY with ENHANCE_YOUR_CALM. Pushes end the
  * connection. Cookie fields of a request come joined (RFC 9113, 8.2.3).
- *
- * Nothing serves from this yet.
  */
 #ifndef EGRESS_HTTP_H2_H
 #define EGRESS_HTTP_H2_H
@@ -58,11 +56,20 @@ MUST_USE int h2_send(struct h2 *c, struct buf *out);
 /* Neither reading nor writing is wanted any more: close. */
 bool h2_done(const struct h2 *c);
 
+/* How many requests may be under way at once: by the far end's
+ * MAX_CONCURRENT_STREAMS, at most H2_STREAMS_MAX; 1 until it is known; 0
+ * after a GOAWAY. */
+size_t h2_limit(struct h2 *c);
+bool h2_settled(const struct h2 *c); /* the far end's SETTINGS have come */
+bool h2_closing(struct h2 *c);	     /* no request may begin, ever more */
+/* Within the event reset: what came on that stream was malformed. */
+bool h2_malformed(const struct h2 *c);
 /* Framing and pseudo-headers are written from h's members and its field
  * host. Fields from the never-th on are never indexed by HPACK (n_fields:
  * none). end: no body. ERR_UNAVAILABLE: no stream is to be had, by the far
  * end's MAX_CONCURRENT_STREAMS (of which at most H2_STREAMS_MAX are used)
  * or after a GOAWAY. */
+/* A path is never indexed either. */
 MUST_USE int h2_request(
     struct h2 *c, const struct head *h, size_t never, bool end, int32_t *id);
 /* Interim ones (status below 200, end false) come before the final one. */

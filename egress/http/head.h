@@ -58,6 +58,7 @@ struct head {
 	bool has_length;     /* a length was given though there is no body
 				(HEAD, 304); it is in length */
 	bool expect;	     /* request: Expect: 100-continue */
+	bool te;	     /* request, HTTP/2 only: TE: trailers */
 	bool close;	     /* Connection: close */
 	bool upgrade;	     /* an Upgrade or HTTP2-Settings field is there */
 

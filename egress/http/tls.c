@@ -142,8 +142,9 @@ expect_name(SSL *ssl, const char *host)
 }
 
 int
-tls_client(SSL_CTX *ctx, const char *host, SSL **out)
+tls_client(SSL_CTX *ctx, const char *host, bool h2, SSL **out)
 {
+	static const uint8_t both[] = "\x02h2\x08http/1.1";
 	SSL *ssl = SSL_new(ctx);
 
 	if (ssl == NULL)
@@ -152,9 +153,27 @@ tls_client(SSL_CTX *ctx, const char *host, SSL **out)
 		SSL_free(ssl);
 		return ERR_CRYPTO;
 	}
+	/* 0 is success here, too. */
+	if (h2 && SSL_set_alpn_protos(ssl, both, sizeof(both) - 1) != 0) {
+		SSL_free(ssl);
+		return ERR_CRYPTO;
+	}
 	SSL_set_connect_state(ssl);
 	*out = ssl;
 	return 0;
+}
+
+int
+tls_chosen(const SSL *ssl, bool offered_h2, bool *h2)
+{
+	const uint8_t *name = NULL;
+	unsigned n = 0;
+
+	SSL_get0_alpn_selected(ssl, &name, &n);
+	*h2 = offered_h2 && n == 2 && memcmp(name, "h2", 2) == 0;
+	if (n == 0 || *h2 || (n == 8 && memcmp(name, "http/1.1", 8) == 0))
+		return 0;
+	return ERR_CRYPTO;
 }
 
 int

@@ -28,12 +28,15 @@ MUST_USE int tls_client_context(SSL_CTX **out);
 
 /* One client connection to a canonical host (an IP literal, brackets and
  * all, is checked as an IP and sends no SNI): SNI, name check without
- * partial wildcards, ALPN http/1.1. */
-MUST_USE int tls_client(SSL_CTX *ctx, const char *host, SSL **out);
+ * partial wildcards, ALPN http/1.1, and before it h2 if so. */
+MUST_USE int tls_client(SSL_CTX *ctx, const char *host, bool h2, SSL **out);
+/* What the server chose, after the handshake; nothing chosen is HTTP/1.1.
+ * ERR_CRYPTO: something that was not offered. */
+MUST_USE int tls_chosen(const SSL *ssl, bool offered_h2, bool *h2);
 /* One server connection with a leaf, its key, and the intermediate to send
  * along. References are taken. */
-MUST_USE int tls_server(SSL_CTX *ctx, X509 *leaf, EVP_PKEY *key,
-    X509 *intermediate, SSL **out);
+MUST_USE int tls_server(
+    SSL_CTX *ctx, X509 *leaf, EVP_PKEY *key, X509 *intermediate, SSL **out);
 
 /* The newest OpenSSL error's reason, a constant string, and the queue is
  * emptied. For host logs only. */

@@ -175,7 +175,7 @@ start_tls(struct fixture *f, const char *name, SSL_CTX **sc, SSL_CTX **cc)
 	assert_int_equal(tls_client_context(cc), 0);
 	X509_STORE_add_cert(SSL_CTX_get_cert_store(*cc), leaf);
 	assert_int_equal(tls_server(*sc, leaf, key, leaf, &server), 0);
-	assert_int_equal(tls_client(*cc, name, &client), 0);
+	assert_int_equal(tls_client(*cc, name, false, &client), 0);
 	assert_int_equal(stream_start_tls(f->a.s, server), 0);
 	assert_int_equal(stream_start_tls(f->b.s, client), 0);
 	X509_free(leaf);
