@@ -24,6 +24,7 @@ up = None
 def with_house(f):
     def run(*a, **k):
         up.forget()
+        up.live = []
         h = House(*a, **k)
         try:
             f(h)
