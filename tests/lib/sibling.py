@@ -34,7 +34,7 @@ TABLE = {
     0x0602: ("dial_done", (4, 4, "s")),
     0x0603: ("dial_cancel", (4,)),
     0x0801: ("rules_session", ("s", "s", 8, "s", "s", "s")),
-    0x0802: ("rules_family", ("s", "s", 8)),
+    0x0802: ("rules_family", ("s", "s", 8, "s", "s", "s")),
     0x0803: ("rules_cut", (4, 1, "s")),
     0x0804: ("rules_cut_done", (4,)),
     0x0805: ("rules_audit_head", (8, "s")),

@@ -83,7 +83,8 @@ class House:
             json.dumps([{"credential": "demo", "value": TICKET}]), used)
 
     def family(self, ms=600000, name=FAMILY):
-        self.minter.send("rules_family", name, "jti-1", boot_ms() + ms)
+        self.minter.send("rules_family", name, "jti-1", boot_ms() + ms,
+                         "", "", "")
 
     def serve_vault(self):
         try:
