@@ -85,6 +85,9 @@ class Upstream:
                 s, _ = self.listener.accept()
             except OSError:
                 return
+            # As servers do: else each first answer waits for the ACK of a
+            # TLS ticket, 40 ms.
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self.serve, args=(s,),
                              daemon=True).start()
 
