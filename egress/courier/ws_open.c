@@ -92,23 +92,6 @@ is_accept(struct span got, const char *key)
 	return span_is(got, accept);
 }
 
-static bool
-connection_upgrades(const struct head *h)
-{
-	struct span list, option;
-
-	for (size_t i = 0; i < h->n_fields; i++) {
-		if (!span_is(h->fields[i].name, "connection"))
-			continue;
-		list = h->fields[i].value;
-		while (head_list_next(&list, &option)) {
-			if (span_caseeq(option, span_str("upgrade")))
-				return true;
-		}
-	}
-	return false;
-}
-
 /* Was this one offered? None was chosen: nothing is to be asked. */
 static bool
 protocol_fits(const struct head *h, struct span headers)
@@ -135,12 +118,9 @@ int
 ws_open_answer(const struct head *h, const char *key, struct span headers,
     const char **why)
 {
-	struct span upgrade = {0}, accept = {0};
+	struct span accept = {0};
 
-	if (head_count(h, "upgrade") != 1 ||
-	    !head_get(h, "upgrade", &upgrade) ||
-	    !span_caseeq(upgrade, span_str("websocket")) ||
-	    !connection_upgrades(h))
+	if (!head_upgrades_to_websocket(h))
 		return wrong(why, "upgraded to something else");
 	if (head_count(h, "sec-websocket-accept") != 1 ||
 	    !head_get(h, "sec-websocket-accept", &accept) ||

@@ -3,7 +3,7 @@
  * A guest's connection, from accept to its end.
  *
  *	FIRST -> HTTP <-> CONNECTING -> HELLO -> SHAKING -> HTTP (intercepted)
- *	                                      `-> TUNNEL
+ *	           `-> TUNNEL (WebSocket)     `-> TUNNEL      `-> TUNNEL
  *
  * and ENDING from anywhere. Functions that may end the connection say so;
  * after that c must not be touched.

@@ -29,6 +29,7 @@ send_request(struct conn *c, const struct head *h, const struct way *w,
 	    .way = (uint8_t)w->traffic,
 	    .body = (uint8_t)h->body,
 	    .expect = h->expect,
+	    .upgrade = c->x.upgrade,
 	    .length = h->body == HEAD_BODY_LENGTH ? h->length : 0,
 	    .family = span_str(c->family),
 	    .sni = intercepted ? span_str(c->host.name) : (struct span){0},
@@ -63,6 +64,7 @@ enum reason
 exchange_start(struct conn *c, struct head *h, const struct way *w)
 {
 	enum reason why;
+	bool upgrade = h->upgrade; /* way.c: a WebSocket's */
 
 	if (head_strip(h) != 0)
 		return REASON_BAD_REQUEST;
@@ -71,6 +73,7 @@ exchange_start(struct conn *c, struct head *h, const struct way *w)
 	    .id = gate_new_id(c->g, c->slot),
 	    .to_head = span_is(h->method, "HEAD"),
 	    .close = h->close,
+	    .upgrade = upgrade,
 	    .credit = TRAFFIC_WINDOW,
 	    .granted = TRAFFIC_WINDOW};
 	why = pack_and_send(c, h, w);
@@ -92,9 +95,20 @@ exchange_body(struct conn *c, struct span bytes)
 	return false;
 }
 
+/* Whoever asked for an upgrade has said all until it is answered: nothing
+ * behind the request is read before. */
+static bool
+wait_for_upgrade(struct conn *c)
+{
+	c->x.sent_all = true;
+	return true;
+}
+
 bool
 exchange_end(struct conn *c, const struct head *trailers)
 {
+	if (c->x.upgrade)
+		return wait_for_upgrade(c);
 	struct buf *packed = buf_new(16 * 1024);
 	struct traffic_end m = {.stream = c->x.id};
 	bool good = false;
@@ -171,6 +185,10 @@ response_head(struct conn *c, const struct traffic_response *m, bool interim,
 		return m->status < 100 || m->status > 199 || m->status == 101
 			   ? ERR_FORMAT
 			   : 0;
+	if (m->status == 101 && c->x.upgrade && m->body == BODY_NONE) {
+		h->upgrade = true;
+		return head_add(h, span_str("upgrade"), span_str("websocket"));
+	}
 	if (m->status < 200 || m->body > HEAD_BODY_CHUNKED)
 		return ERR_FORMAT;
 	h->body = (enum head_body)m->body;
@@ -208,6 +226,19 @@ exchange_interim(struct conn *c, const struct traffic_response *m)
 	return 0;
 }
 
+/* The 101 is out: both ways carry frames now, to each side's end. */
+static void
+become_socket(struct conn *c)
+{
+	c->x.kind = EXCHANGE_TUNNEL;
+	c->x.close = true;
+	c->x.sent_all = false;
+	c->state = CONN_TUNNEL;
+	conn_deadline(c, c->g->bounds.body_seconds);
+	if (conn_write_out(c))
+		conn_process(c);
+}
+
 int
 exchange_response(struct conn *c, const struct traffic_response *m)
 {
@@ -219,6 +250,11 @@ exchange_response(struct conn *c, const struct traffic_response *m)
 	if ((r = put_response(c, m, false)) != 0)
 		return r;
 	x->answered = true;
+	x->upgrade = false;
+	if (m->status == 101) {
+		become_socket(c);
+		return 0;
+	}
 	x->body = (enum head_body)m->body;
 	x->left = x->body == HEAD_BODY_LENGTH ? m->length : 0;
 	conn_deadline(c, c->g->bounds.body_seconds);

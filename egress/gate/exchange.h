@@ -26,6 +26,7 @@ struct exchange {
 	uint32_t id;	     /* stream, or the minter's rid */
 	bool to_head;	     /* the request is a HEAD */
 	bool close;	     /* the guest asked for it */
+	bool upgrade;	     /* to a WebSocket, until there is an answer */
 	bool sent_all;	     /* the request is over */
 	bool got_all;	     /* the answer is over */
 	bool answered;	     /* the answer's head is out */

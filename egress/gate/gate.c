@@ -119,7 +119,8 @@ gate_courier_lost(struct gate *g)
 		if (c->x.kind == EXCHANGE_FORWARD && !c->x.answered &&
 		    !c->intercepted)
 			exchange_reset(c, REASON_RETIRED_CONNECTION);
-		else if (c->id != 0 || c->x.kind == EXCHANGE_FORWARD)
+		else if (c->id != 0 || c->x.kind == EXCHANGE_FORWARD ||
+			 c->x.kind == EXCHANGE_TUNNEL)
 			conn_free(c);
 	}
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What for: bytes of a plain tunnel, to and from the courier.
- * Trusts: nothing; the courier checks host and name again.
+/* What for: bytes of a plain tunnel or a WebSocket, to and from the courier.
+ * Trusts: nothing; the courier checks host and name again, and frames.
  * At a bound: waits for credit. */
 #include "egress/gate/conn.h"
 

@@ -45,8 +45,10 @@ forwardable(const struct head *h, const struct way *w)
 {
 	struct target t;
 
-	if (h->upgrade || span_is(h->method, "TRACE") ||
-	    span_is(h->method, "CONNECT"))
+	if (h->upgrade && (!head_upgrades_to_websocket(h) ||
+			      h->body != HEAD_BODY_NONE || h->expect))
+		return REASON_UNSUPPORTED;
+	if (span_is(h->method, "TRACE") || span_is(h->method, "CONNECT"))
 		return REASON_UNSUPPORTED;
 	return target_parse(w->target, &t) == 0 ? REASON_NONE : REASON_BAD_PATH;
 }

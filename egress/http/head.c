@@ -293,6 +293,35 @@ head_strip(struct head *h)
 	return 0;
 }
 
+static bool
+connection_upgrades(const struct head *h)
+{
+	struct span list, option;
+
+	for (size_t i = 0; i < h->n_fields; i++) {
+		if (!span_is(h->fields[i].name, "connection"))
+			continue;
+		list = h->fields[i].value;
+		while (head_list_next(&list, &option)) {
+			if (span_caseeq(option, span_str("upgrade")))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+head_upgrades_to_websocket(const struct head *h)
+{
+	struct span upgrade;
+
+	return head_count(h, "upgrade") == 1 &&
+	       head_count(h, "http2-settings") == 0 &&
+	       head_get(h, "upgrade", &upgrade) &&
+	       span_caseeq(upgrade, span_str("websocket")) &&
+	       connection_upgrades(h);
+}
+
 bool
 head_forbidden_trailer(struct span name)
 {

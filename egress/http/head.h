@@ -95,6 +95,10 @@ size_t head_remove(struct head *h, struct span name);
  * authorization, cookie and the like: request smuggling by Connection). */
 MUST_USE int head_strip(struct head *h);
 
+/* Do Upgrade and Connection say WebSocket, and nothing else? Before
+ * head_strip(). */
+bool head_upgrades_to_websocket(const struct head *h);
+
 /* Is this a field that trailers must not carry (framing, routing,
  * authentication, cookies, content coding)? */
 bool head_forbidden_trailer(struct span name);

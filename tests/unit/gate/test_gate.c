@@ -211,7 +211,17 @@ names_must_agree(void **state)
 	    {"TRACE http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n",
 		"unsupported"},
 	    {"GET http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n"
-	     "Upgrade: websocket\r\nConnection: upgrade\r\n",
+	     "Upgrade: h2c\r\nConnection: upgrade\r\n",
+		"unsupported"},
+	    {"GET http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n"
+	     "Upgrade: websocket, h2c\r\nConnection: upgrade\r\n",
+		"unsupported"},
+	    {"GET http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n"
+	     "Upgrade: websocket\r\nConnection: keep-alive\r\n",
+		"unsupported"},
+	    {"GET http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n"
+	     "Upgrade: websocket\r\nConnection: upgrade\r\n"
+	     "Transfer-Encoding: chunked\r\n",
 		"unsupported"},
 	    {"GET http://api.demo.test/ HTTP/1.1\r\nHost: api.demo.test\r\n"
 	     "HTTP2-Settings: AAA\r\n",
