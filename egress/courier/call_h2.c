@@ -217,14 +217,21 @@ h2_event(struct line *l, enum upstream_event event)
 		line_later(l);
 }
 
+/* What it has still to give is given first. */
 void
-call_h2_orphan(struct call *k, int err)
+call_h2_orphan(struct line *l, struct call *k)
 {
+	int32_t id = k->id;
+
 	k->id = 0;
 	if (k->in_end)
 		return; /* all of the answer is there */
+	if (id != 0 && !h2_begun(l->h2, id)) {
+		call_tell(k, CALL_UNUSED, REASON_RETIRED_CONNECTION);
+		return;
+	}
 	if (k->err == 0)
-		k->err = err;
+		k->err = *h2_why(l->h2) != '\0' ? ERR_FORMAT : ERR_UNAVAILABLE;
 	call_tell(k, CALL_INPUT, REASON_NONE);
 }
 

@@ -114,7 +114,7 @@ MUST_USE int call_h2_start(struct line *l);
 void call_h2_flush(struct line *l);
 /* When it returns nothing of what was given is written any more. */
 void call_h2_cut(struct line *l);
-/* The line is gone: what k has still to give is given, then err. */
-void call_h2_orphan(struct call *k, int err);
+/* k was on l, which has failed. */
+void call_h2_orphan(struct line *l, struct call *k);
 
 #endif

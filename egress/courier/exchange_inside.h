@@ -53,7 +53,7 @@ struct exchange {
 	bool budget;	     /* it waits, or did, for requests to be leased */
 
 	struct call *call; /* NULL: none, or none any more */
-	bool again;	   /* its first call was not used */
+	unsigned unused;   /* calls that the upstream did not take */
 	struct body *body; /* the answer's, once it has begun */
 	struct ev_timer timer, tail;
 
@@ -71,7 +71,7 @@ struct exchange {
 
 	/* Upstream to gate. */
 	uint32_t down_credit; /* ours */
-	bool answered; /* the head was passed on */
+	bool answered;	      /* the head was passed on */
 	/* A coded answer's head waits for its first bytes: until they are
 	 * known to be clean it can still be refused. NULL: none waits. */
 	struct buf *due;

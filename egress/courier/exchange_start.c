@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define WAIT_S 10.0 /* for a lease, of a credential or of requests */
+#define TRIES 3
 #define DIAL_S 25.0 /* beyond the pool's own deadlines */
 
 void
@@ -202,7 +203,8 @@ send_head(struct exchange *e, const struct decision *d)
 }
 
 /* The upstream surely did nothing with it, nor had any of its body: once
- * more, on another connection, decided anew. */
+ * more, decided anew. A few times, for many requests may have been behind
+ * its GOAWAY and meet again behind the next. */
 static void
 try_again(struct exchange *e)
 {
@@ -212,11 +214,10 @@ try_again(struct exchange *e)
 	exchange_keep_address(e);
 	call_free(e->call);
 	e->call = NULL;
-	if (e->again || e->answered || e->bytes_up > 0) {
+	if (++e->unused >= TRIES || e->answered || e->bytes_up > 0) {
 		exchange_stop(e, REASON_RETIRED_CONNECTION);
 		return;
 	}
-	e->again = true;
 	e->state = DIALING;
 	exchange_judge(e, &d);
 	if (d.reason != REASON_NONE || d.wait) {

@@ -188,13 +188,9 @@ tell_failed(struct line *l)
 {
 	while (l->calls != NULL) {
 		struct call *k = l->calls;
-		bool open = k->open;
 		line_remove(k);
-		if (open && k->type == &call_h2)
-			call_h2_orphan(
-			    k, l->h2 != NULL && *h2_why(l->h2) != '\0'
-				   ? ERR_FORMAT
-				   : ERR_UNAVAILABLE);
+		if (k->open) /* only HTTP/2 fails with open ones */
+			call_h2_orphan(l, k);
 		else
 			call_tell(k, CALL_BROKEN, l->reason);
 	}

@@ -28,6 +28,7 @@ struct stream {
 	bool final;    /* its head has come; what follows are trailers */
 	bool answered; /* ours has been submitted */
 	bool ending;   /* no more body from the caller */
+	bool begun; /* a head of ours has gone out */
 	bool in_end, out_end;
 	bool by_caller;	   /* the caller reset it */
 	bool malformed;	   /* we did, for what came */
@@ -380,6 +381,8 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		h2_flood_count(&c->flood, H2_FLOOD_RESET);
 	if (f->hd.type == NGHTTP2_RST_STREAM && s != NULL)
 		s->malformed = !s->by_caller;
+	if (s != NULL && f->hd.type == NGHTTP2_HEADERS)
+		s->begun = true;
 	if (data && f->hd.length > 0)
 		h2_flood_pay_data(&c->flood);
 	if (s != NULL && (data || f->hd.type == NGHTTP2_HEADERS) &&
@@ -657,6 +660,14 @@ bool
 h2_closing(struct h2 *c)
 {
 	return c->over || nghttp2_session_check_request_allowed(c->ng) == 0;
+}
+
+bool
+h2_begun(struct h2 *c, int32_t id)
+{
+	const struct stream *s = find(c, id);
+
+	return s == NULL || s->begun;
 }
 
 bool

@@ -62,6 +62,8 @@ bool h2_done(const struct h2 *c);
 size_t h2_limit(struct h2 *c);
 bool h2_settled(const struct h2 *c); /* the far end's SETTINGS have come */
 bool h2_closing(struct h2 *c);	     /* no request may begin, ever more */
+/* May the far end know of that request? False until h2_send() had it. */
+bool h2_begun(struct h2 *c, int32_t id);
 /* Within the event reset: what came on that stream was malformed. */
 bool h2_malformed(const struct h2 *c);
 /* Framing and pseudo-headers are written from h's members and its field

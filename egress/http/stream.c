@@ -145,7 +145,15 @@ push(struct stream *s)
 
 	if (!may_send(s))
 		return;
-	if ((r = send_out(s)) != 0) {
+	r = send_out(s);
+	if (r == ERR_UNAVAILABLE && !s->net_eof && !s->shut) {
+		/* What it said before it went is read first; reading then
+		 * finds that it is gone. */
+		ev_io_stop(s->loop, &s->writable);
+		buf_reset(s->out);
+		return;
+	}
+	if (r != 0) {
 		broken(s, r);
 		return;
 	}

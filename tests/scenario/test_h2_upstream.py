@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import h2.events  # noqa: E402
 import tap  # noqa: E402
 import test_courier as alone  # noqa: E402
-from harness import wait_for  # noqa: E402
+from harness import OUT, wait_for  # noqa: E402
 from sibling import REASONS, unpack  # noqa: E402
 from test_courier import (FAMILY, HOST, SECRET, TICKET, WINDOW, House,  # noqa: E402
                           grant, metadata)
@@ -350,10 +350,11 @@ def malformed(sid):
     yield "WINDOW_UPDATE of 0", frame(UPDATE, 0, 0, b"\0\0\0\0"), True
     yield "window overflow", frame(UPDATE, 0, 0, b"\x7f\xff\xff\xff"), True
     yield "unknown frames", frame(200, 0, 0, b"x") * 1000, True
-    yield "head too large", frame(HEADERS, 0, sid, OK + literal(
-        b"x", b"y" * 100) * 100) + frame(CONT, 0, sid, literal(
-            b"x", b"y" * 100) * 150) * 7 + frame(CONT, 4, sid), True
     yield "HTTP/1.1", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True
+    # 4 KB in the table, then 20 times its index: last, for the library that
+    # answers next knows nothing of that entry.
+    yield "a head of 80 KB in 4", head(
+        OK + b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000 + b"\xbe" * 20), False
 
 
 def test_malformed():
@@ -422,7 +423,7 @@ def test_malformed_after_head():
 
 
 def test_goaway():
-    "after GOAWAY what was begun ends well, what was not is sent anew, once"
+    "after GOAWAY what was begun ends well, what was not is sent anew"
     @with_house
     def run(h):
         up.answer = lambda c, r: None
@@ -450,7 +451,7 @@ def test_goaway():
 
 
 def test_refused_stream():
-    "REFUSED_STREAM is retried once, and only if nothing was taken of it"
+    "REFUSED_STREAM is retried twice, and only if nothing was taken of it"
     refuse = lambda c, r: (c.h2.reset_stream(r.id, 7), c.flush())  # noqa: E731
 
     @with_house
@@ -458,7 +459,7 @@ def test_refused_stream():
         conn, _ = h.connect()
         up.begin, up.answer = refuse, lambda c, r: None
         assert h.get(conn=conn) == "retired-connection"
-        assert len(up.requests) == 2
+        assert len(up.requests) == 3
         for method, answer in (
                 ("an interim first", lambda c, r: (
                     c.h2.send_headers(r.id, [(":status", "103")]),
@@ -615,7 +616,8 @@ def test_backpressure():
         assert up.connections == 1
         # The gate's window and as much again, for each.
         assert up.sent <= 20 * (2 * WINDOW + 65536) + 100, up.sent
-        assert rss(h) - before < 20 * 2 * WINDOW + (8 << 20)
+        if OUT.name != "san":  # its allocator keeps what was freed
+            assert rss(h) - before < 20 * 2 * WINDOW + (8 << 20)
         for s in slow:
             h.gate.send("window", s, WINDOW)
         got = answers(h, slow)
