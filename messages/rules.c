@@ -9,7 +9,7 @@ static const struct msg_field session[] = {
 	MSG_FIELD_U64(struct rules_session, expires_ms),
 	MSG_FIELD_SPAN(struct rules_session, grants, 256 * 1024),
 	MSG_FIELD_SPAN(struct rules_session, placeholders, 64 * 1024),
-	MSG_FIELD_SPAN(struct rules_session, used, 64 * 1024),
+	MSG_FIELD_SPAN(struct rules_session, used, RULES_USED_MAX),
 };
 const struct msg_type msg_rules_session = MSG_TYPE(
     0x0801, "rules_session", struct rules_session, session, MSG_NO_FD);
@@ -47,18 +47,22 @@ const struct msg_type msg_rules_audit_head = MSG_TYPE(0x0805,
     "rules_audit_head", struct rules_audit_head, audit_head, MSG_NO_FD);
 
 static const struct msg_field used[] = {
-	MSG_FIELD_SPAN(struct rules_used, grant, 64),
+	MSG_FIELD_SPAN(struct rules_used, account, RULES_ACCOUNT_MAX),
 	MSG_FIELD_U64(struct rules_used, requests),
 	MSG_FIELD_U64(struct rules_used, bytes_up),
 	MSG_FIELD_U64(struct rules_used, bytes_down),
 	MSG_FIELD_U64(struct rules_used, lease),
+	MSG_FIELD_U64(struct rules_used, lease_up),
+	MSG_FIELD_U64(struct rules_used, lease_down),
 };
 const struct msg_type msg_rules_used =
     MSG_TYPE(0x0806, "rules_used", struct rules_used, used, MSG_NO_FD);
 
 static const struct msg_field leased[] = {
-	MSG_FIELD_SPAN(struct rules_leased, grant, 64),
+	MSG_FIELD_SPAN(struct rules_leased, account, RULES_ACCOUNT_MAX),
 	MSG_FIELD_U64(struct rules_leased, lease),
+	MSG_FIELD_U64(struct rules_leased, lease_up),
+	MSG_FIELD_U64(struct rules_leased, lease_down),
 };
 const struct msg_type msg_rules_leased =
     MSG_TYPE(0x0807, "rules_leased", struct rules_leased, leased, MSG_NO_FD);

@@ -21,8 +21,9 @@ struct rules_session {
 	struct span grants;
 	/* JSON: [{"credential":NAME,"value":PLACEHOLDER}, ...] */
 	struct span placeholders;
-	/* JSON: {"GRANT":{"requests":N,"up":N,"down":N}}: used before this
-	 * courier was started, and requests leased to it (rules_used). */
+	/* JSON: {"ACCOUNT":{"requests":N,"up":N,"down":N}}: used before this
+	 * courier was started, and leased to it (rules_used). An account is
+	 * GRANT, or of a narrower family FAMILY/GRANT. */
 	struct span used;
 };
 extern const struct msg_type msg_rules_session;
@@ -72,21 +73,25 @@ struct rules_audit_head {
 };
 extern const struct msg_type msg_rules_audit_head;
 
+#define RULES_ACCOUNT_MAX (32 + 1 + 64)
+#define RULES_USED_MAX (160 * 1024) /* bytes of rules_session's used */
+
 /* courier -> minter: totals so far, each second while they change, and when
- * it wants to have more requests leased, in blocks, ahead of their use. A
- * leased one counts as used whatever becomes of the courier; only its last
- * words give back what is left. */
+ * it wants to have more leased, in blocks, ahead of their use. What is
+ * leased counts as used whatever becomes of the courier; only its last words
+ * give back what is left. */
 struct rules_used {
-	struct span grant;
+	struct span account;
 	uint64_t requests, bytes_up, bytes_down;
-	uint64_t lease; /* a total, as requests is; never below it */
+	/* Totals, as those are; never below them. */
+	uint64_t lease, lease_up, lease_down;
 };
 extern const struct msg_type msg_rules_used;
 
-/* minter -> courier: that total is on disk and may be used. */
+/* minter -> courier: these totals are on disk and may be used. */
 struct rules_leased {
-	struct span grant;
-	uint64_t lease;
+	struct span account;
+	uint64_t lease, lease_up, lease_down;
 };
 extern const struct msg_type msg_rules_leased;
 

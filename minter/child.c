@@ -50,6 +50,19 @@ take_act(
 	    "with a letter or digit but not with s- or f-");
 }
 
+/* Accounts that the session may have to keep, of narrower families. */
+static size_t
+accounts(const struct session *s, int64_t now_ms)
+{
+	size_t n = 0;
+
+	for (const struct family *f = s->families; f != NULL; f = f->next) {
+		for (size_t i = 0; i < f->details.n; i++)
+			n += f->row.expires_ms > now_ms;
+	}
+	return n;
+}
+
 static int
 check_bounds(const struct minter *m, const struct session *s,
     const struct family *parent, struct child_refusal *no)
@@ -70,6 +83,10 @@ check_bounds(const struct minter *m, const struct session *s,
 		return refuse(no, 429, "temporarily_unavailable",
 		    "too many live narrower tokens; revoke some, or wait for "
 		    "their end");
+	if (accounts(s, now_ms) >= CHILD_GRANTS_MAX)
+		return refuse(no, 429, "temporarily_unavailable",
+		    "too many grants in narrower tokens; revoke some, or name "
+		    "the grants that they need");
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "minter/minter.h"
 
 #define CHILD_DETAILS_MAX (32 * 1024) /* bytes of stored JSON */
+#define CHILD_GRANTS_MAX 512	      /* in all live ones of a session */
 
 /* Does the request want one? */
 bool child_asked(const struct guest_token_ask *q);

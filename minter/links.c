@@ -202,18 +202,51 @@ on_audit_head(void *ctx, struct link *l, const void *msg, int fd)
 	return 0; /* signed by the next tick, or the session's end */
 }
 
+/* What the account is limited to; NULL: it is no account (any more). */
+static const struct grant_limits *
+account_limits(const struct session *s, const char *account)
+{
+	const char *slash = strchr(account, '/');
+	const struct grant *g = NULL;
+	char id[STATE_ID_MAX];
+
+	if (slash == NULL) {
+		g = session_grant(s, account);
+	} else if (span_copy(span_of(account, (size_t)(slash - account)), id,
+		       sizeof(id)) == 0) {
+		const struct family *f = session_family(s, id);
+		g = f == NULL ? NULL : grant_set_find(&f->details, slash + 1);
+	}
+	return g == NULL ? NULL : &g->limits;
+}
+
+static bool
+used_well(const struct rules_used *u)
+{
+	return u->requests <= u->lease && u->bytes_up <= u->lease_up &&
+	       u->bytes_down <= u->lease_down && u->lease <= INT64_MAX &&
+	       u->lease_up <= INT64_MAX && u->lease_down <= INT64_MAX;
+}
+
+static bool
+is_more(const json_t *known, const char *key, uint64_t limit, int64_t lease)
+{
+	return limit != 0 &&
+	       lease > json_integer_value(json_object_get(known, key));
+}
+
 /* On disk before it is used: whoever dies, no limit is crossed. */
 static int
-lease_requests(struct session *s, const char *name, const struct rules_used *u)
+lease(struct session *s, const char *account, const struct used_row *row)
 {
-	struct used_row row = {.requests = (int64_t)u->lease,
-	    .up = (int64_t)u->bytes_up,
-	    .down = (int64_t)u->bytes_down};
-	struct rules_leased m = {.grant = u->grant, .lease = u->lease};
+	struct rules_leased m = {.account = span_str(account),
+	    .lease = (uint64_t)row->requests,
+	    .lease_up = (uint64_t)row->up,
+	    .lease_down = (uint64_t)row->down};
 
 	if (s->m->failed != NULL)
 		return 0;
-	if (state_used_put(s->m->state, s->id, name, &row) != 0) {
+	if (state_used_put(s->m->state, s->id, account, row) != 0) {
 		minter_fail(s->m, "state");
 		return 0;
 	}
@@ -225,28 +258,31 @@ on_used(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct session *s = ctx;
 	const struct rules_used *u = msg;
-	char name[STATE_NAME_MAX];
+	char account[RULES_ACCOUNT_MAX + 1];
 
 	(void)l;
 	(void)fd;
-	if (span_copy(u->grant, name, sizeof(name)) != 0 ||
-	    u->requests > u->lease || u->lease > INT64_MAX ||
-	    u->bytes_up > INT64_MAX || u->bytes_down > INT64_MAX)
+	if (span_copy(u->account, account, sizeof(account)) != 0 ||
+	    !used_well(u))
 		return ERR_FORMAT;
-	const struct grant *g = session_grant(s, name);
-	if (g == NULL)
+	const struct grant_limits *max = account_limits(s, account);
+	if (max == NULL)
 		return 0; /* taken away meanwhile */
-	bool more = (json_int_t)u->lease >
-		    json_integer_value(json_object_get(
-			json_object_get(s->used, name), "requests"));
-	if (json_object_set_new(s->used, name,
-		json_pack("{s:I, s:I, s:I}", "requests", (json_int_t)u->lease,
-		    "up", (json_int_t)u->bytes_up, "down",
-		    (json_int_t)u->bytes_down)) != 0)
+	struct used_row row = {.requests = (int64_t)u->lease,
+	    .up = (int64_t)u->lease_up,
+	    .down = (int64_t)u->lease_down};
+	const json_t *known = json_object_get(s->used, account);
+	/* Without a limit nothing is leased, and the count can wait. */
+	bool more = is_more(known, "requests", max->requests, row.requests) ||
+		    is_more(known, "up", max->bytes_up, row.up) ||
+		    is_more(known, "down", max->bytes_down, row.down);
+	if (json_object_set_new(s->used, account,
+		json_pack("{s:I, s:I, s:I}", "requests",
+		    (json_int_t)row.requests, "up", (json_int_t)row.up, "down",
+		    (json_int_t)row.down)) != 0)
 		log_event(LOG_WARN, "out_of_memory", LOG_STR("what", "usage"));
 	s->used_dirty = true;
-	/* Without a limit nothing is leased, and the count can wait. */
-	return more && g->limits.requests != 0 ? lease_requests(s, name, u) : 0;
+	return more ? lease(s, account, &row) : 0;
 }
 
 static int

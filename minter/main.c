@@ -205,12 +205,19 @@ save_all_used(struct minter *m)
 }
 
 static void
+sweep_session(struct session *s, int64_t now_ms)
+{
+	session_families_sweep(s, now_ms);
+	session_used_sweep(s);
+}
+
+static void
 sweep_families(struct minter *m)
 {
 	int64_t now = clock_boot_ms();
 
 	for (struct session *s = m->sessions; s != NULL; s = s->next)
-		session_families_sweep(s, now);
+		sweep_session(s, now);
 }
 
 static void

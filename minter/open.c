@@ -495,6 +495,7 @@ open_restore(struct minter *m)
 	     s = s->next) {
 		session_families_sweep(s, clock_boot_ms());
 		r = state_used(m->state, s->id, on_used, s);
+		session_used_sweep(s);
 	}
 	return r;
 }

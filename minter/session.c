@@ -205,11 +205,7 @@ session_load(const struct session_row *row, const char *boot_id, int64_t now,
 struct grant *
 session_grant(const struct session *s, const char *name)
 {
-	for (size_t i = 0; i < s->grants.n; i++) {
-		if (strcmp(s->grants.g[i].name, name) == 0)
-			return &s->grants.g[i];
-	}
-	return NULL;
+	return grant_set_find(&s->grants, name);
 }
 
 static bool
@@ -349,6 +345,26 @@ session_depth(const struct session *s, const struct family *f)
 	for (; f != NULL; f = session_parent(s, f))
 		n += f->narrow;
 	return n;
+}
+
+void
+session_used_sweep(struct session *s)
+{
+	const char *account;
+	json_t *v;
+	void *next;
+
+	json_object_foreach_safe(s->used, next, account, v)
+	{
+		const char *slash = strchr(account, '/');
+		char id[STATE_ID_MAX];
+
+		if (slash != NULL &&
+		    (span_copy(span_of(account, (size_t)(slash - account)), id,
+			 sizeof(id)) != 0 ||
+			session_family(s, id) == NULL))
+			(void)json_object_del(s->used, account); /* is there */
+	}
 }
 
 /* Ended, or its parent is not there. */

@@ -49,7 +49,7 @@ struct session {
 	json_t *placeholders; /* [{"credential","value","env":[…]}, …] */
 	json_t *named;	      /* ["grant", …]: they follow grant.apply */
 	json_t *until;	      /* {"grant":[Unix seconds, BOOTTIME ms]} */
-	json_t *used;	      /* {"grant":{"requests","up","down"}} */
+	json_t *used;	      /* {"account":{"requests","up","down"}} */
 	bool used_dirty;
 	struct family *families; /* unrevoked; expired ones are swept */
 	struct link *gate, *courier;
@@ -98,6 +98,8 @@ size_t session_families_live(
 void family_free(struct family *f); /* NULL is fine */
 /* Forget those that have ended, and all below them. */
 void session_families_sweep(struct session *s, int64_t now_ms);
+/* Forget what families used that are not there any more. */
+void session_used_sweep(struct session *s);
 /* Its parent; NULL: it has none (or that is gone). */
 struct family *session_parent(const struct session *s, const struct family *f);
 /* Is id f itself or one of its ancestors? */

@@ -577,6 +577,12 @@ state_prune(struct state *s, int64_t before)
 	    (r = run(s, "DELETE FROM families WHERE expires<?", "i", before)) !=
 		0)
 		return r;
+	/* Accounts of families that are gone; a family's id has 22 letters. */
+	if ((r = run(s,
+		 "DELETE FROM used WHERE instr(grant_name, '/')=23 AND"
+		 " substr(grant_name, 1, 22) NOT IN (SELECT id FROM families)",
+		 "")) != 0)
+		return r;
 	(void)snprintf(
 	    sql, sizeof(sql), "DELETE FROM revoked WHERE session IN %s", gone);
 	if ((r = run(s, sql, "i", before)) != 0)

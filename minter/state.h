@@ -117,6 +117,7 @@ state_revoked_clear(struct state *s, const char *session, const char *name);
 MUST_USE int state_revoked(
     struct state *s, const char *session, state_revoked_each *each, void *ctx);
 
+/* grant: the grant's name, or FAMILY/GRANT. */
 struct used_row {
 	int64_t requests, up, down;
 };

@@ -46,6 +46,16 @@ grant_free(struct grant *g)
 	grant_init(g);
 }
 
+struct grant *
+grant_set_find(const struct grant_set *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (strcmp(s->g[i].name, name) == 0)
+			return &s->g[i];
+	}
+	return NULL;
+}
+
 void
 grant_set_free(struct grant_set *s)
 {

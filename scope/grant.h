@@ -80,5 +80,7 @@ struct grant_set {
 	size_t n;
 };
 void grant_set_free(struct grant_set *s);
+/* The first of that name, or NULL. */
+struct grant *grant_set_find(const struct grant_set *s, const char *name);
 
 #endif

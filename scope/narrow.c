@@ -20,16 +20,6 @@ struct making {
 	size_t size;
 };
 
-static const struct grant *
-find(const struct grant_set *set, const char *name)
-{
-	for (size_t i = 0; i < set->n; i++) {
-		if (strcmp(set->g[i].name, name) == 0)
-			return &set->g[i];
-	}
-	return NULL;
-}
-
 static void
 fill(uint64_t *limit, uint64_t from)
 {
@@ -57,7 +47,7 @@ fill_all(const struct narrow_levels *v, const char *name,
     struct grant_limits *l, uint64_t *ttl_s)
 {
 	for (size_t i = v->n; i-- > 0;) {
-		const struct grant *g = find(v->level[i], name);
+		const struct grant *g = grant_set_find(v->level[i], name);
 		if (g == NULL)
 			continue;
 		fill_limits(l, &g->limits);
@@ -134,7 +124,7 @@ same_limits(const struct grant_limits *a, const struct grant_limits *b)
 static int
 add(struct making *m, struct grant *g)
 {
-	const struct grant *same = find(&m->set, g->name);
+	const struct grant *same = grant_set_find(&m->set, g->name);
 	int r = 0;
 
 	if (m->set.n == NARROW_GRANTS_MAX)

@@ -221,6 +221,34 @@ bind_credential(struct leases *leases, struct decision *d)
 	return d->slot == NULL ? REASON_NOT_BOUND : REASON_NONE;
 }
 
+static bool
+is_limited(const struct grant_limits *l)
+{
+	return (l->requests | l->rate | l->bytes_up | l->bytes_down |
+		   l->concurrent) != 0;
+}
+
+/* The session's account of the grant, then of each narrower family that
+ * limits it, from outside in. */
+static void
+make_bill(const struct rules *rules, struct span family, struct decision *d)
+{
+	struct limits_bill *b = &d->bill;
+	struct rules_line line;
+
+	*b = (struct limits_bill){.grant = d->grant->name, .n = 1};
+	b->of[0].max = &d->grant->limits;
+	rules_line(rules, family, &line);
+	for (size_t i = line.n_within; i-- > 0 && b->n < LIMITS_BILL_MAX;) {
+		const struct grant *g =
+		    grant_set_find(line.within[i], d->grant->name);
+		if (g == NULL || !is_limited(&g->limits))
+			continue;
+		b->of[b->n].family = line.narrow[i];
+		b->of[b->n++].max = &g->limits;
+	}
+}
+
 static enum reason
 check_grant(const struct rules *rules, const struct traffic_request *m,
     struct decision *d)
@@ -257,6 +285,7 @@ weigh(const struct rules *rules, struct leases *leases,
 	    (why = ask_scope(rules, m, buf_span(clean), d)) != REASON_NONE ||
 	    (why = check_grant(rules, m, d)) != REASON_NONE)
 		return why;
+	make_bill(rules, m->family, d);
 	return bind_credential(leases, d);
 }
 
@@ -352,6 +381,7 @@ weigh_tunnel(const struct rules *rules, const struct traffic_tunnel *m,
 	d->grant = result.grant;
 	if (result.reason != REASON_NONE)
 		return result.reason;
+	make_bill(rules, m->family, d);
 	return rules_check_cut(rules, d->grant->name, "");
 }
 

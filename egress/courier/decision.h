@@ -9,6 +9,7 @@
 
 #include "egress/courier/carriers.h"
 #include "egress/courier/lease.h"
+#include "egress/courier/limits.h"
 #include "egress/courier/rules.h"
 #include "messages/traffic.h"
 #include "scope/decide.h"
@@ -29,6 +30,7 @@ struct decision {
 	struct host host; /* canonical destination */
 	uint16_t port;
 	const struct grant *grant; /* that allowed, or came closest */
+	struct limits_bill bill;   /* who counts it, when it is allowed */
 	int rule;
 	struct carriers carriers;
 	/* What is put in; NULL on a grant without a credential. */

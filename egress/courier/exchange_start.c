@@ -102,13 +102,14 @@ reason_of_call(int err)
 static void
 launch(struct exchange *e, const struct decision *d)
 {
-	uint32_t retry_after = 0;
+	struct limits_no no;
 	enum reason why = limits_enter(
-	    e->c->limits, d->grant, clock_ms(), &e->usage, &retry_after);
+	    e->c->limits, &d->bill, clock_ms(), &e->usage, &no);
 	int r;
 
 	if (why != REASON_NONE) {
-		exchange_give_up(e, why, "refused", NULL, retry_after);
+		exchange_give_up(e, why, "refused",
+		    no.detail[0] == '\0' ? NULL : no.detail, no.retry_after);
 		return;
 	}
 	if (e->usage == NULL) { /* leased soon */

@@ -107,6 +107,12 @@ send_counts(struct app *a)
 		log_event(LOG_WARN, "counts_lost");
 }
 
+static bool
+is_known(void *ctx, struct span family)
+{
+	return rules_knows(ctx, family);
+}
+
 static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
@@ -119,6 +125,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	exchange_enforce(&a->c);
 	conn_retry(&a->c);
 	rules_sweep(a->c.rules, now);
+	limits_sweep(a->c.limits, is_known, a->c.rules);
 	if (a->minter != NULL)
 		limits_report(a->c.limits, false, report_usage, a);
 	send_counts(a);

@@ -389,6 +389,12 @@ rules_check_family(const struct rules *r, struct span family, uint64_t now_ms,
 				      : REASON_TOKEN_EXPIRED;
 }
 
+bool
+rules_knows(const struct rules *r, struct span family)
+{
+	return find_family(r, family) != NULL;
+}
+
 void
 rules_line(const struct rules *r, struct span family, struct rules_line *out)
 {
@@ -396,8 +402,10 @@ rules_line(const struct rules *r, struct span family, struct rules_line *out)
 
 	*out = (struct rules_line){0};
 	for (; f != NULL && out->n < RULES_LINE_MAX; f = parent_of(r, f)) {
-		if (f->narrow)
+		if (f->narrow) {
+			out->narrow[out->n_within] = f->id;
 			out->within[out->n_within++] = &f->details;
+		}
 		out->family[out->n] = f->id;
 		out->act[out->n++] = f->act;
 	}
@@ -427,11 +435,7 @@ rules_grants(const struct rules *r)
 const struct grant *
 rules_grant(const struct rules *r, const char *name)
 {
-	for (size_t i = 0; i < r->grants.n; i++) {
-		if (strcmp(r->grants.g[i].name, name) == 0)
-			return &r->grants.g[i];
-	}
-	return NULL;
+	return grant_set_find(&r->grants, name);
 }
 
 bool

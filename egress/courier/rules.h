@@ -44,7 +44,9 @@ struct rules_line {
 	size_t n, n_within;
 	const char *family[RULES_LINE_MAX], *act[RULES_LINE_MAX];
 	const struct grant_set *within[RULES_LINE_MAX];
+	const char *narrow[RULES_LINE_MAX]; /* whose within[] are */
 };
+bool rules_knows(const struct rules *r, struct span family);
 void rules_line(
     const struct rules *r, struct span family, struct rules_line *out);
 /* REASON_NONE or REVOKED. An empty credential is none. */

@@ -805,7 +805,7 @@ def test_limits():
         @with_house
         def run(h):
             if "requests" in limits:  # it waits until they are leased
-                h.minter.send("rules_leased", "demo", 2)
+                h.minter.send("rules_leased", "demo", 2, 0, 0)
             got = h.get()
             assert (got if isinstance(got, str) else got[0]) == first, got
             assert h.get() == then

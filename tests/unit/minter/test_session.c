@@ -378,7 +378,7 @@ a_gate_that_breaks_the_protocol_is_killed_alone(void **state)
 {
 	struct house *h = *state;
 	struct pair *a = house_session(h, "a"), *b = house_session(h, "b");
-	struct rules_used lie = {.grant = span_str("demo-read")};
+	struct rules_used lie = {.account = span_str("demo-read")};
 
 	assert_int_equal(link_send(a->gate, &msg_rules_used, &lie, -1), 0);
 	assert_true(house_until(h, has_kill, h));
