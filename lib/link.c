@@ -14,7 +14,7 @@
 #error "the Makefile defines BUILD_ID"
 #endif
 
-#define FDS_MAX 16	  /* received fds waiting for their frames */
+#define FDS_MAX 16	  /* fds that wait, each way */
 #define READ_CHUNK 65536  /* bytes asked for in one read */
 #define FRAMES_PER_TURN 64 /* then other watchers get their turn */
 #define QUEUE_DEFAULT (1024 * 1024)
@@ -400,7 +400,7 @@ on_readable(struct ev_loop *loop, struct ev_io *w, int events)
 	(void)events;
 	size_t want = buf_room(l->in) < READ_CHUNK ? buf_room(l->in)
 						    : READ_CHUNK;
-	if (want == 0) {
+	if (want == 0 || l->n_in_fds == FDS_MAX) {
 		/* A whole frame always fits: frames wait for on_more. */
 		deliver(l);
 		return;
@@ -507,13 +507,17 @@ link_free(struct link *l)
 int
 link_send(struct link *l, const struct msg_type *t, const void *m, int fd)
 {
-	size_t before = buf_len(l->out);
 	int r = ERR_UNAVAILABLE;
 
+	/* Many in one turn: now rather than at its end. A failure shows again
+	 * there. */
+	if (!l->broken && fd >= 0 && l->n_out_fds == FDS_MAX)
+		(void)write_out(l);
 	if (l->broken || (fd >= 0 && l->n_out_fds == FDS_MAX)) {
 		r = l->broken ? ERR_UNAVAILABLE : ERR_TOO_BIG;
 		goto fail;
 	}
+	const size_t before = buf_len(l->out);
 	if ((r = msg_encode(t, m, fd >= 0, l->out)) != 0)
 		goto fail;
 	if (fd >= 0)

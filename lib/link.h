@@ -75,7 +75,7 @@ void link_free(struct link *l);
 
 /* Queue m; written when the loop next turns, many in one write. fd (or -1)
  * is taken over and closed once sent, or on failure. ERR_TOO_BIG when the
- * queue is full: the caller had no backpressure and should break. */
+ * queue, or that of fds (16 that the far end does not take), is full: the caller had no backpressure and should break. */
 MUST_USE int link_send(
     struct link *l, const struct msg_type *t, const void *m, int fd);
 

@@ -80,7 +80,15 @@ answer(struct seat *s, uint32_t rid, int err, int fd, const char *address)
 	struct dial_done m = {
 	    .rid = rid, .err = err, .address = span_str(address)};
 
-	return link_send(s->link, &msg_dial_done, &m, fd);
+	int r = link_send(s->link, &msg_dial_done, &m, fd);
+
+	/* A courier that takes no sockets is told of that, at least. */
+	if (r == ERR_TOO_BIG && fd >= 0) {
+		m.err = ERR_UNAVAILABLE;
+		m.address = (struct span){0};
+		r = link_send(s->link, &msg_dial_done, &m, -1);
+	}
+	return r;
 }
 
 /* A courier that does not take its answers has its link broken by them:

@@ -135,6 +135,26 @@ fds_arrive_with_their_frames(void **state)
 	assert_int_equal(f->b.bytes, 15);
 }
 
+/* More at once than may wait. */
+static void
+many_fds_all_arrive(void **state)
+{
+	struct fixture *f = *state;
+	struct ctl_peer p = {.role = LINK_GATE};
+
+	turn(f, 5); /* greetings */
+	for (int i = 0; i < 100; i++) {
+		int r = link_send(
+		    f->a.l, &msg_peer, &p, open("/dev/null", O_RDONLY));
+		if (r != 0)
+			fail_msg("fd %d: %d", i, r);
+	}
+	turn(f, 200); /* one in each */
+	assert_int_equal(f->b.broke, 0);
+	assert_int_equal(f->b.got, 100);
+	assert_int_equal(f->b.fds, 100);
+}
+
 static void
 many_frames_all_arrive(void **state)
 {
@@ -264,6 +284,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(fds_arrive_with_their_frames),
+		T(many_fds_all_arrive),
 		T(many_frames_all_arrive),
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
