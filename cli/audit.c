@@ -5,6 +5,7 @@
 
 #include "cli/tail.h"
 #include "cli/text.h"
+#include "lib/segments.h"
 #include "minter/audit_verify.h"
 #include "scope/grant_json.h"
 
@@ -37,7 +38,7 @@ struct view {
 	const char *match[3]; /* what match_keys must be, or NULL */
 	DIR *dir;
 	struct {
-		char name[NAME_MAX + 1];
+		char name[SEGMENT_NAME_MAX];
 		struct tail *tail;
 	} * files;
 	size_t n_files, lines;
@@ -139,16 +140,16 @@ by_time(const void *a, const void *b)
 static bool
 wanted(const struct view *v, const char *name)
 {
-	size_t n = strlen(name);
+	char chain[SEGMENT_CHAIN_MAX];
+	uint32_t n;
 
-	if (n < 7 || strcmp(name + n - 6, ".jsonl") != 0)
+	if (!segment_parse(name, chain, &n))
 		return false;
 	for (size_t i = 0; i < v->n_files; i++) {
 		if (strcmp(v->files[i].name, name) == 0)
 			return false; /* open already */
 	}
-	return v->session == NULL || (strlen(v->session) == n - 6 &&
-					 strncmp(v->session, name, n - 6) == 0);
+	return v->session == NULL || strcmp(v->session, chain) == 0;
 }
 
 static int
@@ -173,9 +174,16 @@ open_file(struct view *v, const char *name, size_t lines)
 static int
 open_files(struct view *v, size_t lines)
 {
+	char name[SEGMENT_NAME_MAX];
+	struct segments minter;
 	struct dirent *d;
-	int r = open_file(v, "minter.jsonl", lines);
+	int r = segments_find(dirfd(v->dir), "minter", &minter);
 
+	for (uint32_t i = minter.first; r == 0 && i != 0 && i <= minter.last;
+	     i++) {
+		segment_name("minter", i, name);
+		r = open_file(v, name, lines);
+	}
 	rewinddir(v->dir);
 	while (
 	    r == 0 && v->n_files < FILES_MAX && (d = readdir(v->dir)) != NULL)
@@ -186,12 +194,13 @@ open_files(struct view *v, size_t lines)
 static int
 read_files(struct view *v)
 {
-	char chain[NAME_MAX + 1];
+	char chain[SEGMENT_CHAIN_MAX];
+	uint32_t n;
 	int r = 0;
 
 	for (size_t i = 0; i < v->n_files && r == 0; i++) {
-		(void)snprintf(chain, sizeof(chain), "%s", v->files[i].name);
-		chain[strlen(chain) - 6] = '\0';
+		if (!segment_parse(v->files[i].name, chain, &n))
+			abort(); /* wanted() saw to that */
 		v->chain = chain;
 		r = tail_read(v->files[i].tail, take_line, v);
 	}

@@ -125,10 +125,11 @@ first_prev(const char *name, uint8_t out[CHAINLOG_HASH])
 	hash_of(span_str(name), out);
 }
 
-/* tail: whole lines at the file's end, all of them when whole is true. */
+/* tail: whole lines at the file's end, all of them when whole is true.
+ * start: what its first line follows; NULL: that cannot be told. */
 static int
-head_of(
-    struct span tail, bool whole, const char *name, struct chainlog_head *head)
+head_of(struct span tail, bool whole, const struct chainlog_head *start,
+    struct chainlog_head *head)
 {
 	uint8_t want[CHAINLOG_HASH], prev[CHAINLOG_HASH];
 	struct span line = last_line(tail), before;
@@ -144,7 +145,8 @@ head_of(
 			return ERR_CRYPTO;
 		hash_of(before, want);
 	} else if (whole) {
-		first_prev(name, want);
+		seq_before = start != NULL ? start->seq : seq - 1;
+		memcpy(want, start != NULL ? start->hash : prev, sizeof(want));
 	} else {
 		return ERR_CRYPTO;
 	}
@@ -156,7 +158,8 @@ head_of(
 }
 
 static int
-find_head(int fd, off_t *size, const char *name, struct chainlog_head *head)
+find_head(int fd, off_t *size, const struct chainlog_head *start,
+    struct chainlog_head *head)
 {
 	uint8_t *p = malloc(TAIL_MAX);
 	size_t n;
@@ -168,36 +171,109 @@ find_head(int fd, off_t *size, const char *name, struct chainlog_head *head)
 	    (r = cut_torn(fd, size, p, &n)) != 0)
 		goto out;
 	if (n > 0) {
-		r = head_of(span_of(p, n), (off_t)n == *size, name, head);
+		r = head_of(span_of(p, n), (off_t)n == *size, start, head);
 	} else {
-		head->seq = 0;
-		first_prev(name, head->hash);
+		*head = *start;
 	}
 out:
 	free(p);
 	return r;
 }
 
-int
-chainlog_open(int fd, const char *name, struct chainlog **out)
+/* The last whole line of a file that is not ours to change. */
+static int
+read_last(int fd, struct chainlog_head *head)
 {
-	int flags = fcntl(fd, F_GETFL), r;
+	uint8_t *p = malloc(TAIL_MAX);
+	struct stat st;
+	size_t n = 0;
+	int r = p == NULL			   ? ERR_NOMEM
+		: syscall(SYS_fstat, fd, &st) != 0 ? ERR_IO
+						   : 0;
+
+	if (r == 0)
+		r = read_tail(fd, st.st_size, p, &n);
+	bool whole = r == 0 && (off_t)n == st.st_size;
+	while (n > 0 && p[n - 1] != '\n')
+		n--;
+	if (r == 0)
+		r = n == 0 ? ERR_NOT_FOUND
+			   : head_of(span_of(p, n), whole, NULL, head);
+	free(p);
+	return r;
+}
+
+static int
+read_first(int fd, struct chainlog_head *before)
+{
+	uint8_t *p = malloc(CHAINLOG_LINE_MAX);
+	ssize_t n = p == NULL ? -1 : pread(fd, p, CHAINLOG_LINE_MAX, 0);
+	const uint8_t *end = n <= 0 ? NULL : memchr(p, '\n', (size_t)n);
+	uint64_t seq = 0;
+	int r = end == NULL ? ERR_NOT_FOUND
+			    : parse_prefix(span_of(p, (size_t)(end - p)), &seq,
+				  before->hash);
+
+	free(p);
+	if (r == 0 && seq == 0)
+		r = ERR_FORMAT;
+	before->seq = seq - 1;
+	return r;
+}
+
+int
+chainlog_ends(int fd, struct chainlog_head *before, struct chainlog_head *last)
+{
+	struct chainlog_head b = {0}, l = {0};
+	int r;
+
+	if ((r = read_first(fd, &b)) != 0 || (r = read_last(fd, &l)) != 0)
+		return r;
+	*before = b;
+	*last = l;
+	return 0;
+}
+
+static int
+find_start(int before, const char *name, struct chainlog_head *start)
+{
+	if (before >= 0)
+		return read_last(before, start) == 0 ? 0 : ERR_CRYPTO;
+	start->seq = 0;
+	first_prev(name, start->hash);
+	return 0;
+}
+
+/* fstat() by number: libc's may be newfstatat(), which a process without
+ * files is not allowed. */
+static int
+check_file(int fd, struct stat *st)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || syscall(SYS_fstat, fd, st) != 0)
+		return ERR_IO;
+	return S_ISREG(st->st_mode) && (flags & O_APPEND) != 0 &&
+		       (flags & O_ACCMODE) == O_RDWR
+		   ? 0
+		   : ERR_ARGUMENT;
+}
+
+int
+chainlog_open(int fd, int before, const char *name, struct chainlog **out)
+{
+	struct chainlog_head start = {0};
 	struct chainlog *c = NULL;
 	struct stat st;
+	int r = check_file(fd, &st);
 
-	/* fstat() by number: libc's may be newfstatat(), which a process
-	 * without files is not allowed. */
-	if (flags < 0 || syscall(SYS_fstat, fd, &st) != 0)
-		r = ERR_IO;
-	else if (!S_ISREG(st.st_mode) || (flags & O_APPEND) == 0 ||
-		 (flags & O_ACCMODE) != O_RDWR)
-		r = ERR_ARGUMENT;
-	else
+	if (r == 0)
 		r = (c = calloc(1, sizeof(*c))) == NULL ||
 			    (c->batch = buf_new(BATCH_MAX)) == NULL
 			? ERR_NOMEM
 			: 0;
-	if (r != 0 || (r = find_head(fd, &st.st_size, name, &c->head)) != 0) {
+	if (r != 0 || (r = find_start(before, name, &start)) != 0 ||
+	    (r = find_head(fd, &st.st_size, &start, &c->head)) != 0) {
 		if (c != NULL)
 			buf_free(c->batch);
 		free(c);
@@ -314,6 +390,26 @@ chainlog_sync(struct chainlog *c)
 	return 0;
 }
 
+int
+chainlog_next(struct chainlog *c, int fd)
+{
+	struct stat st;
+	int r = check_file(fd, &st);
+
+	if (r == 0 && st.st_size != 0)
+		r = ERR_ARGUMENT;
+	if (r == 0)
+		r = chainlog_sync(c);
+	if (r != 0) {
+		close(fd);
+		return r;
+	}
+	close(c->fd);
+	c->fd = fd;
+	c->bytes = 0;
+	return 0;
+}
+
 bool
 chainlog_unsynced(const struct chainlog *c)
 {
@@ -406,8 +502,9 @@ verify_lines(FILE *f, uint8_t *text, chainlog_each *each, void *ctx,
 }
 
 int
-chainlog_verify(FILE *f, const char *name, chainlog_each *each, void *ctx,
-    struct chainlog_head *head, uint64_t *line, char *why, size_t size)
+chainlog_verify(FILE *f, const char *name, const struct chainlog_head *from,
+    chainlog_each *each, void *ctx, struct chainlog_head *head, uint64_t *line,
+    char *why, size_t size)
 {
 	uint8_t *text = malloc(CHAINLOG_LINE_MAX);
 	const char *sentence = "";
@@ -417,7 +514,10 @@ chainlog_verify(FILE *f, const char *name, chainlog_each *each, void *ctx,
 
 	if (text == NULL)
 		return ERR_NOMEM;
-	first_prev(name, h.hash);
+	if (from != NULL)
+		h = *from;
+	else
+		first_prev(name, h.hash);
 	r = verify_lines(f, text, each, ctx, &h, &at, &sentence);
 	free(text);
 	if (r == 0) {

@@ -61,6 +61,9 @@
 	X(audit_bytes, 1073741824, 65536, 1099511627776, "bytes",              \
 	    "of a session's audit log. When it is full, no request of that "   \
 	    "session is forwarded any more.")                                  \
+	X(audit_segment_bytes, 16777216, 16384, 1099511627776, "bytes",        \
+	    "of one file of an audit log. One that is as long is closed, and " \
+	    "the log goes on in the next: SESSION.2.jsonl and so on.")         \
 	X(audit_refusals, 600, 1, 1000000, "lines",                            \
 	    "of refusals in a minute. Beyond them a refusal is only counted: " \
 	    "one line a minute has the numbers.")

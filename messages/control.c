@@ -106,3 +106,12 @@ static const struct msg_field refused[] = {
 };
 const struct msg_type msg_refused =
     MSG_TYPE(0x0111, "refused", struct ctl_refused, refused, MSG_NO_FD);
+
+const struct msg_type msg_audit_long =
+    MSG_TYPE_EMPTY(0x0118, "audit_long", MSG_NO_FD);
+
+static const struct msg_field audit_next[] = {
+	MSG_FIELD_U64(struct ctl_audit_next, closed),
+};
+const struct msg_type msg_audit_next = MSG_TYPE(
+    0x0119, "audit_next", struct ctl_audit_next, audit_next, MSG_MUST_FD);

@@ -16,6 +16,8 @@
 #define CONTROL_FD 3  /* link to the supervisor */
 #define LISTEN_FD 4   /* gate: its channel; minter: admin; vault: CLI */
 #define AUDIT_FD 5    /* courier: its session's audit file, O_RDWR|O_APPEND */
+/* courier: the file before that one, for reading; absent: it is the first */
+#define AUDIT_BEFORE_FD 6
 /* vault of a system service: the systemd credential "hatcheck", which root
  * alone can open; absent where the vault's user can do that itself. */
 #define CREDENTIAL_FD 5
@@ -142,6 +144,16 @@ struct ctl_refused {
 	struct span why;
 };
 extern const struct msg_type msg_refused;
+
+/* courier -> supervisor: the audit file is as long as audit_segment_bytes.
+ * Told again a minute later if nothing came. */
+extern const struct msg_type msg_audit_long;
+
+/* supervisor -> courier: the file with which the chain goes on, empty. */
+struct ctl_audit_next {
+	uint64_t closed; /* bytes of the files before it */
+};
+extern const struct msg_type msg_audit_next; /* with fd */
 
 /* minter -> supervisor: stop the whole daemon. */
 extern const struct msg_type msg_shutdown;

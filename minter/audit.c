@@ -3,7 +3,9 @@
  * the directory, which the supervisor checked. At a bound: fails for good. */
 #include "minter/audit.h"
 
+#include "lib/log.h"
 #include "lib/safefile.h"
+#include "lib/segments.h"
 #include "minter/clock.h"
 
 #include <errno.h>
@@ -13,9 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define AGAIN (64 * 1024)
+
 struct audit {
 	int dirfd;
 	struct chainlog *chain;
+	uint32_t segment;	/* the file of now */
+	uint64_t segment_bytes; /* of one */
+	uint64_t again;		/* bytes of it at which another is tried */
 	struct jwks known; /* what keys.json says */
 	const struct signing *keys;
 	bool failed;
@@ -40,10 +47,50 @@ read_known(struct audit *a)
 static int
 open_chain(struct audit *a)
 {
-	int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-	int fd = openat(a->dirfd, AUDIT_FILE, flags, 0600);
+	struct segments s;
+	int before = -1, fd, r = segments_find(a->dirfd, AUDIT_CHAIN, &s);
 
-	return fd < 0 ? ERR_IO : chainlog_open(fd, AUDIT_CHAIN, &a->chain);
+	if (r != 0)
+		return r;
+	a->segment = s.last == 0 ? 1 : s.last;
+	if ((fd = segment_open(a->dirfd, AUDIT_CHAIN, a->segment)) < 0)
+		return ERR_IO;
+	if (a->segment > 1)
+		before = segment_read(a->dirfd, AUDIT_CHAIN, a->segment - 1);
+	r = chainlog_open(fd, before, AUDIT_CHAIN, &a->chain);
+	if (before >= 0)
+		close(before);
+	return r;
+}
+
+/* Its name is on disk before a line is in it. When none can be made the old
+ * file goes on. */
+static void
+look_at_length(struct audit *a)
+{
+	uint64_t bytes = chainlog_bytes(a->chain);
+
+	if (a->failed || bytes < a->segment_bytes || bytes < a->again)
+		return;
+	a->again = bytes + AGAIN;
+	int fd = segment_open(a->dirfd, AUDIT_CHAIN, a->segment + 1);
+	if (fd >= 0 && fsync(a->dirfd) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	int r = fd < 0 ? ERR_IO : chainlog_next(a->chain, fd);
+	if (r == 0) {
+		a->segment++;
+		a->again = 0;
+	} else {
+		log_event(LOG_ERROR, "audit_not_rotated", LOG_ERR(r));
+	}
+}
+
+void
+audit_segment(struct audit *a, uint64_t bytes)
+{
+	a->segment_bytes = bytes;
 }
 
 int
@@ -57,6 +104,7 @@ audit_open(int dirfd, struct audit **out, char *why, size_t size)
 		return ERR_NOMEM;
 	}
 	a->dirfd = dirfd;
+	a->segment_bytes = UINT64_MAX;
 	if ((r = open_chain(a)) != 0) {
 		(void)snprintf(why, size, "%s: %s; hatcheck audit verify",
 		    AUDIT_FILE, err_text(r));
@@ -104,6 +152,7 @@ audit_line(struct audit *a, const char *event, json_t *fields)
 	char *text = encode(event, fields);
 	int r = ERR_NOMEM;
 
+	look_at_length(a);
 	if (text != NULL && !a->failed)
 		r = chainlog_append(
 		    a->chain, span_of(text + 1, strlen(text) - 2));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The minter's own audit chain, log/audit/minter.jsonl: administrative acts,
+ * The minter's own audit chain, log/audit/minter.jsonl, and its further files
+ * (lib/segments.h): administrative acts,
  * tokens (jti only), revocations, and signed anchors of the couriers' chain
  * heads. The public half of the audit key is kept in keys.json beside it.
  *
@@ -34,6 +35,8 @@ MUST_USE int audit_line(struct audit *a, const char *event, json_t *fields);
 MUST_USE int audit_sync(struct audit *a);
 /* Both: for what must be on disk before it takes effect. */
 MUST_USE int audit_act(struct audit *a, const char *event, json_t *fields);
+/* Go on in another file once one has so many bytes. */
+void audit_segment(struct audit *a, uint64_t bytes);
 bool audit_unsynced(const struct audit *a);
 bool audit_ok(const struct audit *a);
 

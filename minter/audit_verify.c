@@ -5,6 +5,7 @@
 
 #include "keys/json.h"
 #include "lib/log.h"
+#include "lib/segments.h"
 #include "minter/audit.h"
 
 #include <dirent.h>
@@ -13,12 +14,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SESSION_MAX 33
-#define SUFFIX ".jsonl"
-
 struct anchor {
-	char session[SESSION_MAX];
-	uint64_t seq, line;
+	char session[SEGMENT_CHAIN_MAX];
+	uint64_t seq;
+	char file[SEGMENT_NAME_MAX]; /* where it stands, and in which line */
+	uint64_t line;
 	uint8_t hash[CHAINLOG_HASH];
 	bool met; /* the session's file has that line */
 };
@@ -31,9 +31,18 @@ struct check {
 	struct jwks keys;
 	struct anchor *anchors;
 	size_t n_anchors, room;
-	/* The file being read. */
-	const char *file;
+	struct part *parts; /* sorted */
+	size_t n_parts, parts_room;
+	/* What is being read. */
 	const char *session;
+	char file[SEGMENT_NAME_MAX];
+	uint64_t base; /* seq of the line before the file's first */
+};
+
+/* A file of a chain. */
+struct part {
+	char chain[SEGMENT_CHAIN_MAX];
+	uint32_t n;
 };
 
 __attribute__((format(printf, 5, 6))) static void
@@ -129,19 +138,19 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 
 	c->report.anchors++;
 	if (!read_anchor(o, &a)) {
-		note(c, AUDIT_BAD, AUDIT_FILE, line, "an anchor is malformed");
+		note(c, AUDIT_BAD, c->file, line, "an anchor is malformed");
 		return 0;
 	}
 	if (c->keys.n == 0) {
 		/* Whoever forged anchors would take the keys away. */
 		if (c->report.anchors == 1)
-			note(c, AUDIT_BAD, AUDIT_FILE, line,
+			note(c, AUDIT_BAD, c->file, line,
 			    "there are anchors, but no public keys to check "
 			    "them with");
 	} else if ((r = check_signature(c, o, &a)) != 0) {
 		if (r == ERR_NOMEM)
 			return r;
-		note(c, AUDIT_BAD, AUDIT_FILE, line, "%s",
+		note(c, AUDIT_BAD, c->file, line, "%s",
 		    r == ERR_NOT_FOUND
 			? "an anchor is signed with a key that is not among "
 			  "the public keys"
@@ -151,6 +160,7 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 	if ((slot = add_anchor(c)) == NULL)
 		return ERR_NOMEM;
 	a.line = line;
+	memcpy(a.file, c->file, sizeof(a.file));
 	*slot = a;
 	return 0;
 }
@@ -163,11 +173,12 @@ take_session(struct check *c, const json_t *o, uint64_t line)
 	struct anchor a = {.line = line}, *slot;
 
 	if (json_text_copy(o, "session", a.session, sizeof(a.session)) != 0) {
-		note(c, AUDIT_BAD, AUDIT_FILE, line, "it names no session");
+		note(c, AUDIT_BAD, c->file, line, "it names no session");
 		return 0;
 	}
 	if ((slot = add_anchor(c)) == NULL)
 		return ERR_NOMEM;
+	memcpy(a.file, c->file, sizeof(a.file));
 	*slot = a;
 	return 0;
 }
@@ -178,16 +189,17 @@ each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 	struct check *c = ctx;
 	json_t *o = json_strict(line);
 	const char *event = json_text(o, "event");
+	uint64_t number = at->seq - c->base;
 	int r = 0;
 
 	c->report.lines++;
 	if (o == NULL || event == NULL)
-		note(c, AUDIT_BAD, AUDIT_FILE, at->seq,
+		note(c, AUDIT_BAD, c->file, number,
 		    "the line is no JSON object with an event");
 	else if (strcmp(event, "anchor") == 0)
-		r = take_anchor(c, o, at->seq);
+		r = take_anchor(c, o, number);
 	else if (strcmp(event, "session_created") == 0)
-		r = take_session(c, o, at->seq);
+		r = take_session(c, o, number);
 	json_decref(o);
 	return r;
 }
@@ -238,16 +250,17 @@ each_session_line(void *ctx, const struct chainlog_head *at, struct span line)
 		struct anchor *a = &c->anchors[i];
 		a->met = true;
 		if (memcmp(a->hash, at->hash, CHAINLOG_HASH) != 0)
-			note(c, AUDIT_BAD, c->file, at->seq,
+			note(c, AUDIT_BAD, c->file, at->seq - c->base,
 			    "the line is not the one that %s:%llu anchored",
-			    AUDIT_FILE, (unsigned long long)a->line);
+			    a->file, (unsigned long long)a->line);
 	}
 	return 0;
 }
 
-/* The chain itself; findings are noted. */
+/* One file of a chain, which begins it or goes on after *head; findings are
+ * noted. */
 static int
-check_chain(struct check *c, const char *name, chainlog_each *each,
+check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
     struct chainlog_head *head)
 {
 	int fd = openat(c->dirfd, c->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -262,8 +275,9 @@ check_chain(struct check *c, const char *name, chainlog_each *each,
 			close(fd);
 		return 0;
 	}
-	int r =
-	    chainlog_verify(f, name, each, c, head, &line, why, sizeof(why));
+	c->base = head->seq;
+	int r = chainlog_verify(f, name, begins ? NULL : head, each, c, head,
+	    &line, why, sizeof(why));
 	fclose(f);
 	c->report.files++;
 	if (r != ERR_CRYPTO && r != ERR_FORMAT && r != ERR_TRUNCATED &&
@@ -272,6 +286,27 @@ check_chain(struct check *c, const char *name, chainlog_each *each,
 	note(c, AUDIT_BAD, c->file, line, "%s",
 	    why[0] != '\0' ? why : err_text(r));
 	return 0;
+}
+
+/* The files of one chain in their order, until one is bad. */
+static int
+check_chain(struct check *c, const struct part *p, size_t n,
+    chainlog_each *each, struct chainlog_head *head)
+{
+	uint64_t bad = c->report.bad;
+	uint32_t next = 1;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && bad == c->report.bad && i < n; i++) {
+		segment_name(p[i].chain, p[i].n, c->file);
+		if (p[i].n != next)
+			note(c, AUDIT_BAD, c->file, 0,
+			    "the file before it is missing");
+		else
+			r = check_file(c, next == 1, p[i].chain, each, head);
+		next++;
+	}
+	return r;
 }
 
 /* After a session's file was read to its good end. */
@@ -285,10 +320,10 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 	     i++) {
 		struct anchor *a = &c->anchors[i];
 		if (!a->met && a->seq != 0 && whole)
-			note(c, AUDIT_BAD, c->file, a->seq,
+			note(c, AUDIT_BAD, c->file, a->seq - c->base,
 			    "the file ends at line %llu, but %s:%llu anchored "
 			    "this one: its tail was cut",
-			    (unsigned long long)head->seq, AUDIT_FILE,
+			    (unsigned long long)(head->seq - c->base), a->file,
 			    (unsigned long long)a->line);
 		a->met = true;
 		last = a->seq > last ? a->seq : last;
@@ -296,71 +331,111 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 	if (!whole || head->seq <= last)
 		return;
 	c->report.unanchored += head->seq - last;
-	note(c, AUDIT_WARNING, c->file, last + 1,
+	note(c, AUDIT_WARNING, c->file, last > c->base ? last - c->base + 1 : 1,
 	    "%llu lines after the last anchor: had more been cut off there, "
 	    "it would not show",
 	    (unsigned long long)(head->seq - last));
 }
 
 static int
-check_session(struct check *c, const char *file)
+check_session(struct check *c, const struct part *p, size_t n)
 {
-	char session[SESSION_MAX];
 	struct chainlog_head head = {0};
 	uint64_t bad = c->report.bad;
-	size_t n = strlen(file) - strlen(SUFFIX);
 
-	if (n >= sizeof(session)) {
-		note(c, AUDIT_WARNING, file, 0, "is no session's file");
-		return 0;
-	}
-	memcpy(session, file, n);
-	session[n] = '\0';
-	c->file = file;
-	c->session = session;
-	size_t at = first_anchor(c, session, 0);
-	if (at == c->n_anchors || strcmp(c->anchors[at].session, session) != 0)
-		note(c, AUDIT_BAD, file, 0,
+	c->session = p->chain;
+	segment_name(p->chain, p->n, c->file);
+	size_t at = first_anchor(c, p->chain, 0);
+	if (at == c->n_anchors || strcmp(c->anchors[at].session, p->chain) != 0)
+		note(c, AUDIT_BAD, c->file, 0,
 		    "no line of %s made or anchored this session: lines were "
 		    "cut off there",
 		    AUDIT_FILE);
-	int r = check_chain(c, session, each_session_line, &head);
+	int r = check_chain(c, p, n, each_session_line, &head);
 	if (r == 0)
 		check_tail(c, &head, bad == c->report.bad);
 	if (r == 0 && bad == c->report.bad)
-		note(c, AUDIT_GOOD, file, 0, "%llu lines in one chain",
+		note(c, AUDIT_GOOD, c->file, 0, "%llu lines in one chain",
 		    (unsigned long long)head.seq);
 	return r;
 }
 
-static bool
-is_session_file(const char *name)
+static int
+by_chain(const void *a, const void *b)
 {
-	size_t n = strlen(name), s = strlen(SUFFIX);
+	const struct part *x = a, *y = b;
+	int c = strcmp(x->chain, y->chain);
 
-	return n > s && strcmp(name + n - s, SUFFIX) == 0 &&
-	       strcmp(name, AUDIT_FILE) != 0;
+	return c != 0 ? c : x->n < y->n ? -1 : x->n > y->n;
 }
 
 static int
-choose(const struct dirent *e)
+add_part(struct check *c, const char *file)
 {
-	return is_session_file(e->d_name);
+	size_t n = strlen(file);
+	struct part p;
+
+	if (n < 6 || strcmp(file + n - 6, ".jsonl") != 0)
+		return 0;
+	if (!segment_parse(file, p.chain, &p.n)) {
+		note(c, AUDIT_WARNING, file, 0, "is no session's file");
+		return 0;
+	}
+	if (c->n_parts == c->parts_room) {
+		size_t room = c->parts_room == 0 ? 64 : c->parts_room * 2;
+		struct part *grown = reallocarray(c->parts, room, sizeof(p));
+		if (grown == NULL)
+			return ERR_NOMEM;
+		c->parts = grown;
+		c->parts_room = room;
+	}
+	c->parts[c->n_parts++] = p;
+	return 0;
+}
+
+static int
+find_parts(struct check *c)
+{
+	int fd = openat(c->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+	int r = 0;
+
+	if (d == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return ERR_IO;
+	}
+	while (r == 0 && (e = readdir(d)) != NULL)
+		r = add_part(c, e->d_name);
+	closedir(d);
+	if (c->n_parts > 0)
+		qsort(c->parts, c->n_parts, sizeof(c->parts[0]), by_chain);
+	return r;
+}
+
+/* How many of p are of its chain. */
+static size_t
+chain_length(const struct check *c, size_t at)
+{
+	size_t n = 1;
+
+	while (at + n < c->n_parts &&
+	       strcmp(c->parts[at].chain, c->parts[at + n].chain) == 0)
+		n++;
+	return n;
 }
 
 static int
 check_sessions(struct check *c)
 {
-	struct dirent **list = NULL;
-	int n = scandirat(c->dirfd, ".", &list, choose, alphasort);
-	int r = n < 0 ? ERR_IO : 0;
+	int r = 0;
 
-	for (int i = 0; i < n; i++) {
-		if (r == 0)
-			r = check_session(c, list[i]->d_name);
-		free(list[i]);
+	for (size_t i = 0, n; r == 0 && i < c->n_parts; i += n) {
+		n = chain_length(c, i);
+		if (strcmp(c->parts[i].chain, AUDIT_CHAIN) != 0)
+			r = check_session(c, &c->parts[i], n);
 	}
-	free(list);
 	return r;
 }
 
@@ -369,13 +444,13 @@ check_missing_files(struct check *c)
 {
 	for (size_t i = 0; i < c->n_anchors; i++) {
 		struct anchor *a = &c->anchors[i];
-		char file[SESSION_MAX + sizeof(SUFFIX)];
+		char file[SEGMENT_NAME_MAX];
 
 		if (a->met || a->seq == 0)
 			continue;
-		(void)snprintf(file, sizeof(file), "%s" SUFFIX, a->session);
+		segment_name(a->session, 1, file);
 		note(c, AUDIT_BAD, file, 0, "is missing; %s:%llu anchored it",
-		    AUDIT_FILE, (unsigned long long)a->line);
+		    a->file, (unsigned long long)a->line);
 		for (size_t j = i; j < c->n_anchors; j++)
 			c->anchors[j].met |=
 			    strcmp(c->anchors[j].session, a->session) == 0;
@@ -385,15 +460,20 @@ check_missing_files(struct check *c)
 static int
 check_minter(struct check *c)
 {
+	struct part none = {.chain = AUDIT_CHAIN, .n = 1};
 	struct chainlog_head head = {0};
 	uint64_t bad = c->report.bad;
+	size_t at = 0;
 
-	c->file = AUDIT_FILE;
-	int r = check_chain(c, AUDIT_CHAIN, each_minter_line, &head);
+	while (at < c->n_parts && strcmp(c->parts[at].chain, AUDIT_CHAIN) != 0)
+		at += chain_length(c, at);
+	bool there = at < c->n_parts;
+	int r = check_chain(c, there ? &c->parts[at] : &none,
+	    there ? chain_length(c, at) : 1, each_minter_line, &head);
 	if (c->n_anchors > 0)
 		qsort(c->anchors, c->n_anchors, sizeof(c->anchors[0]), order);
 	if (r == 0 && bad == c->report.bad)
-		note(c, AUDIT_GOOD, AUDIT_FILE, 0,
+		note(c, AUDIT_GOOD, c->file, 0,
 		    "%llu lines in one chain, %llu anchors; lines cut off "
 		    "its own end would not show",
 		    (unsigned long long)head.seq,
@@ -411,11 +491,12 @@ audit_verify(const char *dir, const char *keys, audit_verify_note *cb,
 	c.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (c.dirfd < 0)
 		return ERR_IO;
-	if ((r = read_keys(&c, keys)) == 0 && (r = check_minter(&c)) == 0 &&
-	    (r = check_sessions(&c)) == 0)
+	if ((r = read_keys(&c, keys)) == 0 && (r = find_parts(&c)) == 0 &&
+	    (r = check_minter(&c)) == 0 && (r = check_sessions(&c)) == 0)
 		check_missing_files(&c);
 	close(c.dirfd);
 	free(c.anchors);
+	free(c.parts);
 	if (r != 0)
 		return r;
 	*out = c.report;

@@ -5,6 +5,7 @@
 #include "minter/links.h"
 
 #include "lib/log.h"
+#include "messages/bounds.h"
 #include "messages/guest.h"
 #include "messages/keeper.h"
 #include "minter/channel.h"
@@ -602,6 +603,20 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 }
 
 static int
+on_bounds(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct minter *m = ctx;
+	const struct bounds *b = msg;
+
+	(void)l;
+	(void)fd;
+	if (!bounds_good(b))
+		return ERR_FORMAT;
+	audit_segment(m->audit, b->audit_segment_bytes);
+	return 0;
+}
+
+static int
 on_stop(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct minter *m = ctx;
@@ -620,6 +635,7 @@ static const struct link_rule supervisor_rules[] = {
     {&msg_session_lost, on_lost},
     {&msg_process, on_process},
     {&msg_refused, on_refused},
+    {&msg_bounds, on_bounds},
     {&msg_stop, on_stop},
 };
 

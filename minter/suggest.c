@@ -5,6 +5,7 @@
 #include "minter/api.h"
 
 #include "keys/json.h"
+#include "lib/segments.h"
 #include "scope/grant_text.h"
 
 #include <dirent.h>
@@ -114,14 +115,13 @@ take_lines(json_t *list, char *text, const struct session *s)
 }
 
 static void
-take_file(json_t *list, int dirfd, const char *id, const struct session *s)
+take_file(json_t *list, int dirfd, const char *id, uint32_t number,
+    const struct session *s)
 {
-	char name[STATE_ID_MAX + 8];
 	char *text = malloc(TAIL + 1);
 	struct stat st;
+	int fd = segment_read(dirfd, id, number);
 
-	(void)snprintf(name, sizeof(name), "%s.jsonl", id);
-	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0 && text != NULL && fstat(fd, &st) == 0) {
 		off_t at = st.st_size > TAIL ? st.st_size - TAIL : 0;
 		ssize_t n = pread(fd, text, TAIL, at);
@@ -147,9 +147,15 @@ each_session(void *ctx, const struct session_row *row)
 {
 	struct files *f = ctx;
 
-	if (f->n++ < FILES_MAX)
-		take_file(f->list, f->dirfd, row->id,
-		    minter_session_id(f->m, span_str(row->id)));
+	const struct session *live = minter_session_id(f->m, span_str(row->id));
+	struct segments s;
+
+	if (f->n++ >= FILES_MAX || segments_find(f->dirfd, row->id, &s) != 0)
+		return 0;
+	if (s.last > s.first)
+		take_file(f->list, f->dirfd, row->id, s.last - 1, live);
+	if (s.last > 0)
+		take_file(f->list, f->dirfd, row->id, s.last, live);
 	return 0;
 }
 

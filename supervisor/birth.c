@@ -161,6 +161,18 @@ fill_session(const struct process *p, struct birth *b)
 	add_word(b, p->session->id);
 }
 
+static void
+fill_courier(const struct process *p, struct birth *b)
+{
+	fill_session(p, b);
+	if (p->session->trail.closed == 0)
+		return;
+	(void)snprintf(b->closed, sizeof(b->closed), "%llu",
+	    (unsigned long long)p->session->trail.closed); /* fits */
+	add_word(b, "--closed");
+	add_word(b, b->closed);
+}
+
 void
 birth_fill(const struct process *p, struct birth *out)
 {
@@ -169,7 +181,7 @@ birth_fill(const struct process *p, struct birth *out)
 	    [LINK_VAULT] = fill_vault,
 	    [LINK_MINTER] = fill_minter,
 	    [LINK_GATE] = fill_session,
-	    [LINK_COURIER] = fill_session,
+	    [LINK_COURIER] = fill_courier,
 	};
 
 	memset(out, 0, sizeof(*out));

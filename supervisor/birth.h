@@ -12,8 +12,7 @@
 struct birth {
 	char *argv[BIRTH_WORDS];
 	char *envp[BIRTH_ENV];
-	char gid[16], port[16];
-	char depth[12];
+	char gid[16], port[16], depth[12], closed[24];
 	char store[BIRTH_ENV - 1][BIRTH_ENV_SIZE];
 };
 

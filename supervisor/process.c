@@ -32,7 +32,7 @@ process_configure(struct process *p)
 
 	if (p->state != PROCESS_READY)
 		return;
-	if (p->session != NULL)
+	if (p->session != NULL || p->role == LINK_MINTER)
 		process_send(p, &msg_bounds, &p->daemon->config.limits, -1);
 	else if (p->role == LINK_DIALER)
 		process_send(p, &msg_proxy, &proxy, -1);
@@ -95,6 +95,16 @@ on_taken(void *ctx, struct link *l, const void *m, int fd)
 }
 
 static int
+on_audit_long(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)m;
+	(void)fd;
+	trail_next(((struct process *)ctx)->session);
+	return 0;
+}
+
+static int
 on_shutdown(void *ctx, struct link *l, const void *m, int fd)
 {
 	(void)l;
@@ -110,6 +120,10 @@ static const struct link_rule gate_rules[] = {
     {&msg_ready, on_ready},
     {&msg_taken, on_taken},
 };
+static const struct link_rule courier_rules[] = {
+    {&msg_ready, on_ready},
+    {&msg_audit_long, on_audit_long},
+};
 static const struct link_rule minter_rules[] = {
     {&msg_ready, on_ready},
     {&msg_session_start, on_start},
@@ -123,12 +137,14 @@ static const struct link_rule minter_rules[] = {
 static void
 rules_of(enum link_role role, struct link_options *o)
 {
-	o->rules = role == LINK_MINTER ? minter_rules
-		   : role == LINK_GATE ? gate_rules
-				       : plain_rules;
-	o->n_rules = role == LINK_MINTER ? COUNT(minter_rules)
-		     : role == LINK_GATE ? COUNT(gate_rules)
-					 : COUNT(plain_rules);
+	o->rules = role == LINK_MINTER	  ? minter_rules
+		   : role == LINK_GATE	  ? gate_rules
+		   : role == LINK_COURIER ? courier_rules
+					  : plain_rules;
+	o->n_rules = role == LINK_MINTER    ? COUNT(minter_rules)
+		     : role == LINK_GATE    ? COUNT(gate_rules)
+		     : role == LINK_COURIER ? COUNT(courier_rules)
+					    : COUNT(plain_rules);
 }
 
 static void
@@ -288,7 +304,8 @@ try_start(struct process *p)
 	struct spawn s = {.program = d->helpers.fd[p->role],
 	    .control = childs,
 	    .listen = listening_fd(p),
-	    .file = p->role == LINK_COURIER ? p->session->audit : credential,
+	    .file = p->role == LINK_COURIER ? p->session->trail.fd : credential,
+	    .before = p->role == LINK_COURIER ? p->session->trail.before : -1,
 	    .apart = d->ids.apart,
 	    .uid = d->ids.uid[p->role],
 	    .gid = d->ids.gid[p->role],

@@ -10,7 +10,8 @@
  *			 --child-depth N [--admin-gid N]
  *	hatcheck-dialer
  *	hatcheck-gate    --session ID               LISTEN_FD its channel
- *	hatcheck-courier --session ID               AUDIT_FD its chain
+ *	hatcheck-courier --session ID               AUDIT_FD its chain,
+ *			 [--closed BYTES]           AUDIT_BEFORE_FD
  *
  * DIR is absolute: config/, state/vault, state/minter, log/audit. N is the
  * group whose members may use the two sockets (hatcheckd.yaml). The
@@ -18,6 +19,7 @@
  * also gets DBUS_SESSION_BUS_ADDRESS (when it names a unix socket) and
  * CREDENTIALS_DIRECTORY (of systemd). Those two come from hatcheckd's own
  * environment, which whoever starts it decides: the user, or systemd.
+ * BYTES: what the files before that one are long.
  *
  * Duties: link to CONTROL_FD as one's role with peer LINK_SUPERVISOR; after
  * jail_enter() send `ready`; take `peer`s as they come (a new one replaces

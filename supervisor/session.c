@@ -153,25 +153,6 @@ open_socket(struct session *s, uid_t uid, const char **why)
 	return r;
 }
 
-static int
-open_audit(struct session *s, const char **why)
-{
-	const struct daemon *d = s->daemon;
-	char name[SESSION_ID_MAX + 8];
-
-	*why = "its audit file cannot be opened";
-	(void)snprintf(name, sizeof(name), "%s.jsonl", s->id); /* fits */
-	s->audit = openat(d->home.audit_dir, name,
-	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-	    0600);
-	if (s->audit < 0)
-		return ERR_IO;
-	if (d->ids.apart && fchown(s->audit, d->ids.uid[LINK_MINTER],
-				d->ids.gid[LINK_MINTER]) != 0)
-		return ERR_IO;
-	return 0;
-}
-
 static void
 unlist(struct session *s)
 {
@@ -193,8 +174,7 @@ session_free(struct session *s)
 	door_leave(s);
 	if (s->listen >= 0)
 		close(s->listen);
-	if (s->audit >= 0)
-		close(s->audit);
+	trail_close(&s->trail);
 	if (s->dir_fd >= 0)
 		close(s->dir_fd);
 	free(s->for_vault);
@@ -317,7 +297,10 @@ open_all(struct session *s, const struct ctl_session_start *m, const char **why)
 	if (s->for_vault == NULL || s->for_dialer == NULL)
 		return ERR_NOMEM;
 	r = open_channel(s, m, why);
-	return r != 0 ? r : open_audit(s, why);
+	if (r != 0)
+		return r;
+	*why = "its audit file cannot be opened";
+	return trail_open(s->daemon, s->id, &s->trail);
 }
 
 static struct session *
@@ -328,7 +311,7 @@ session_new(struct daemon *d, struct span id)
 	if (s == NULL)
 		return NULL;
 	s->daemon = d;
-	s->dir_fd = s->listen = s->audit = -1;
+	s->dir_fd = s->listen = s->trail.fd = s->trail.before = -1;
 	memcpy(s->id, id.p, id.n);
 	process_init(&s->gate, d, s, LINK_GATE);
 	process_init(&s->courier, d, s, LINK_COURIER);

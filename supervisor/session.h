@@ -13,6 +13,7 @@
 #include "messages/control.h"
 #include "supervisor/config.h"
 #include "supervisor/process.h"
+#include "supervisor/trail.h"
 #include "supervisor/queue.h"
 
 enum session_end {
@@ -31,7 +32,8 @@ struct session {
 	bool dir_ours;
 	bool admitted; /* vsock: guests with its CID are its guests */
 	struct queue queue;
-	int listen, audit;
+	int listen;
+	struct trail trail;
 	struct process gate, courier;
 	char *for_vault, *for_dialer;	       /* JSON, opaque */
 	double deaths[CONFIG_CRASHES_MAX + 1]; /* loop times, a ring */

@@ -48,8 +48,8 @@ static void
 place_all(const struct spawn *s, int *program)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int up[] = {
-	    lift(null), lift(s->control), lift(s->listen), lift(s->file)};
+	int up[] = {lift(null), lift(s->control), lift(s->listen),
+	    lift(s->file), lift(s->before)};
 
 	if (null < 0)
 		give_up("/dev/null");
@@ -59,6 +59,7 @@ place_all(const struct spawn *s, int *program)
 	place(up[1], CONTROL_FD);
 	place(up[2], LISTEN_FD);
 	place(up[3], AUDIT_FD);
+	place(up[4], AUDIT_BEFORE_FD);
 }
 
 /* Become the role's user, and prove that there is no way back. */

@@ -6,6 +6,7 @@
  *	0, 1   /dev/null        3 CONTROL_FD  its link to us
  *	2      our stderr       4 LISTEN_FD   vault, minter, gate
  *	                        5 AUDIT_FD    courier
+ *	                        6 AUDIT_BEFORE_FD
  */
 #ifndef SUPERVISOR_SPAWN_H
 #define SUPERVISOR_SPAWN_H
@@ -19,6 +20,7 @@ struct spawn {
 	int control; /* the child's end */
 	int listen;  /* or -1 */
 	int file;    /* at AUDIT_FD or CREDENTIAL_FD, or -1 */
+	int before;  /* at AUDIT_BEFORE_FD, or -1 */
 	uid_t uid;   /* used when apart is true */
 	gid_t gid;
 	int apart;

@@ -12,9 +12,11 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define SYNC_S 0.025
 #define TEXT_MAX 512
+#define ASK_MS 60000 /* until asking for a file again */
 #define FOLD_S 60.0 /* a minute of audit_refusals */
 
 struct audit {
@@ -28,6 +30,9 @@ struct audit {
 	bool failed, full;
 	struct counts counts;
 	uint64_t since_ms; /* of the oldest line that is not synced */
+	uint64_t closed;	/* bytes of the files before */
+	uint64_t segment_max;	/* bytes of this one */
+	uint64_t asked_ms;	/* for the next one, or 0 */
 	uint64_t bytes_max, refusals_max; /* the latter in FOLD_S */
 	/* Of the minute under way, which ends with fold: written, and those
 	 * that were not. */
@@ -177,12 +182,18 @@ fold(struct audit *a, enum reason why)
 
 /* ---- the end of the file ---- */
 
+static uint64_t
+bytes(const struct audit *a)
+{
+	return a->closed + chainlog_bytes(a->chain);
+}
+
 static void
 look_at_length(struct audit *a)
 {
 	char line[64];
 
-	if (a->full || a->failed || chainlog_bytes(a->chain) < a->bytes_max)
+	if (a->full || a->failed || bytes(a) < a->bytes_max)
 		return;
 	write_counts(a);
 	a->full = true;
@@ -200,17 +211,50 @@ audit_bound(struct audit *a, const struct bounds *b)
 {
 	a->bytes_max = b->audit_bytes;
 	a->refusals_max = b->audit_refusals;
-	/* A file that was full before us has its last line. */
-	a->full = chainlog_bytes(a->chain) >= a->bytes_max;
+	a->segment_max = b->audit_segment_bytes;
+	/* A log that was full before us has its last line. */
+	a->full = bytes(a) >= a->bytes_max;
+}
+
+void
+audit_tick(struct audit *a)
+{
+	uint64_t now = clock_ms();
+
+	if (a->failed || chainlog_bytes(a->chain) < a->segment_max ||
+	    (a->asked_ms != 0 && now - a->asked_ms < ASK_MS))
+		return;
+	a->asked_ms = now;
+	if (a->h.on_long != NULL)
+		a->h.on_long(a->h.ctx);
+}
+
+void
+audit_next(struct audit *a, int fd, uint64_t closed)
+{
+	int r;
+
+	a->asked_ms = 0;
+	if (a->failed) {
+		close(fd);
+		return;
+	}
+	/* What is in the old file is on disk before the new one is used. */
+	sync_now(a);
+	if ((r = chainlog_next(a->chain, fd)) == 0)
+		a->closed = closed;
+	else
+		fail(a, r);
 }
 
 int
-audit_open(struct ev_loop *loop, int fd, const char *session,
-    const struct audit_handlers *h, struct audit **out)
+audit_open(struct ev_loop *loop, const struct audit_files *f,
+    const char *session, const struct audit_handlers *h, struct audit **out)
 {
 	struct bounds usual = bounds_default();
 	struct audit *a = calloc(1, sizeof(*a));
-	int r = a == NULL ? ERR_NOMEM : chainlog_open(fd, session, &a->chain);
+	int r = a == NULL ? ERR_NOMEM
+			  : chainlog_open(f->fd, f->before, session, &a->chain);
 
 	if (r == 0 && (a->line = buf_new(CHAINLOG_LINE_MAX)) == NULL) {
 		chainlog_free(a->chain);
@@ -222,6 +266,7 @@ audit_open(struct ev_loop *loop, int fd, const char *session,
 	}
 	a->loop = loop;
 	a->h = *h;
+	a->closed = f->closed;
 	ev_timer_init(&a->sync, on_sync, SYNC_S, 0.);
 	a->sync.data = a;
 	ev_timer_init(&a->turn, on_turn, 0., 0.);

@@ -13,7 +13,9 @@
  *
  *	"event":"refusals","counted":{"host-not-granted":123456}
  *
- * When the file is as long as it may be, a last line says so, "event":"full".
+ * The chain goes on in another file when this one is long; the supervisor
+ * opens it. When all together are as long as they may be, a last line says
+ * so, "event":"full".
  * From then on there are no requests, and refusals are not told; what was
  * under way still gets its end.
  */
@@ -34,13 +36,25 @@ struct audit;
 struct audit_handlers {
 	void *ctx;
 	void (*on_fail)(void *ctx);
+	/* The file is long: audit_next() would be welcome. */
+	void (*on_long)(void *ctx);
 	/* After a sync: what is on disk. */
 	void (*on_head)(void *ctx, const struct chainlog_head *head);
 };
 
-/* Takes fd. ERR_CRYPTO: the file does not chain. */
-MUST_USE int audit_open(struct ev_loop *loop, int fd, const char *session,
-    const struct audit_handlers *h, struct audit **out);
+/* The chain's files. */
+struct audit_files {
+	int fd;		 /* taken over */
+	int before;	 /* what it follows; borrowed, or -1 */
+	uint64_t closed; /* bytes of all files before fd */
+};
+/* ERR_CRYPTO: the file does not chain. */
+MUST_USE int audit_open(struct ev_loop *loop, const struct audit_files *f,
+    const char *session, const struct audit_handlers *h, struct audit **out);
+/* Go on in fd (taken over), which is empty. */
+void audit_next(struct audit *a, int fd, uint64_t closed);
+/* Once a second: asks for another file when this one is long. */
+void audit_tick(struct audit *a);
 /* audit_bytes and audit_refusals. */
 void audit_bound(struct audit *a, const struct bounds *b);
 /* Syncs what is left, then closes. */

@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "messages/control.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@
 struct app {
 	struct courier c;
 	char session[SESSION_ID_MAX + 1];
+	int before;	 /* the audit file before ours, or -1 */
+	uint64_t closed; /* bytes of audit files before ours */
 	struct link *control, *vault, *minter, *dialer;
 	struct link *dead[LINK_CLI]; /* broken, by role: freed when replaced */
 	struct ev_timer tick, failing;
@@ -56,6 +59,26 @@ on_head(void *ctx, const struct chainlog_head *head)
 	a->head_is_news = true;
 	if (clock_ms() - a->head_sent_ms >= 1000)
 		send_head(a);
+}
+
+static void
+on_audit_long(void *ctx)
+{
+	struct app *a = ctx;
+
+	if (link_send(a->control, &msg_audit_long, NULL, -1) != 0)
+		log_event(LOG_WARN, "audit_not_asked_for");
+}
+
+static int
+on_audit_next(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct ctl_audit_next *m = message;
+	struct app *a = ctx;
+
+	(void)l;
+	audit_next(a->c.audit, fd, m->closed);
+	return 0;
 }
 
 /* From within anything: what is in flight ends at the loop's next turn. */
@@ -128,6 +151,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	limits_sweep(a->c.limits, is_known, a->c.rules);
 	if (a->minter != NULL)
 		limits_report(a->c.limits, false, report_usage, a);
+	audit_tick(a->c.audit);
 	send_counts(a);
 	send_head(a);
 }
@@ -527,6 +551,7 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 }
 
 static const struct link_rule control_rules[] = {
+    {&msg_audit_next, on_audit_next},
     {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
@@ -560,17 +585,27 @@ static const struct jail_profile profile = {
 static void
 read_arguments(int argc, char **argv, struct app *a)
 {
-	if (argc != 3 || strcmp(argv[1], "--session") != 0 ||
+	if ((argc != 3 && argc != 5) || strcmp(argv[1], "--session") != 0 ||
 	    argv[2][0] == '\0' ||
-	    span_copy(span_str(argv[2]), a->session, sizeof(a->session)) != 0)
-		log_fatal("usage", "hatcheck-courier --session ID");
+	    span_copy(span_str(argv[2]), a->session, sizeof(a->session)) !=
+		0 ||
+	    (argc == 5 &&
+		(strcmp(argv[3], "--closed") != 0 ||
+		    span_u64(span_str(argv[4]), INT64_MAX, &a->closed) != 0)))
+		log_fatal("usage", "hatcheck-courier --session ID "
+				   "[--closed BYTES]");
 }
 
 static void
 open_parts(struct app *a)
 {
 	struct audit_handlers h = {
-	    .ctx = a, .on_fail = on_audit_fail, .on_head = on_head};
+	    .ctx = a,
+	    .on_fail = on_audit_fail,
+	    .on_long = on_audit_long,
+	    .on_head = on_head};
+	struct audit_files f = {
+	    .fd = AUDIT_FD, .before = a->before, .closed = a->closed};
 	struct courier *c = &a->c;
 
 	c->loop = ev_default_loop(EVBACKEND_EPOLL);
@@ -583,8 +618,10 @@ open_parts(struct app *a)
 	    rules_new(&c->rules) != 0 || leases_new(&c->leases) != 0 ||
 	    limits_new(&c->limits) != 0 || pool_new(c->loop, &c->pool) != 0)
 		log_fatal("start", "no loop, TLS or memory");
-	if (audit_open(c->loop, AUDIT_FD, a->session, &h, &c->audit) != 0)
+	if (audit_open(c->loop, &f, a->session, &h, &c->audit) != 0)
 		log_fatal("start", "the audit file is not a whole chain");
+	if (f.before >= 0)
+		(void)close(f.before); /* read */
 	/* No byte goes to an upstream before the lines that say why. */
 	pool_before_send(c->pool, before_send, c->audit);
 	audit_know(c->audit, c->rules);
@@ -604,7 +641,9 @@ main(int argc, char **argv)
 
 	log_open("courier");
 	read_arguments(argc, argv, &a);
-	jail_begin("courier", AUDIT_FD);
+	jail_begin("courier", AUDIT_BEFORE_FD);
+	/* Before anything else is opened there. */
+	a.before = fcntl(AUDIT_BEFORE_FD, F_GETFD) < 0 ? -1 : AUDIT_BEFORE_FD;
 	(void)close(LISTEN_FD); /* a courier has none */
 	open_parts(&a);
 	jail_enter(&profile);

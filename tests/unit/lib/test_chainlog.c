@@ -22,7 +22,7 @@ reopen(struct chainlog **c)
 	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
-	return chainlog_open(fd, "s-1", c);
+	return chainlog_open(fd, -1, "s-1", c);
 }
 
 static void
@@ -71,7 +71,7 @@ verify(uint64_t *line, struct chainlog_head *head, const char *name)
 	FILE *f = fopen(path, "r");
 	char why[128] = "";
 	int r =
-	    chainlog_verify(f, name, NULL, NULL, head, line, why, sizeof(why));
+	    chainlog_verify(f, name, NULL, NULL, NULL, head, line, why, sizeof(why));
 
 	assert_true(r == 0 || why[0] != '\0');
 	fclose(f);
@@ -97,6 +97,64 @@ a_good_chain_verifies_and_goes_on(void **state)
 	assert_int_equal(head.seq, 6);
 	assert_int_equal(verify(&line, &head, "s-2"), ERR_CRYPTO);
 	assert_int_equal(line, 1);
+}
+
+static int
+open_part(const char *part, int before, struct chainlog **c)
+{
+	return chainlog_open(
+	    open(part, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600), before,
+	    "s-1", c);
+}
+
+static void
+a_chain_goes_on_in_another_file(void **state)
+{
+	struct chainlog_head first, before, last, head;
+	char next[80], why[128];
+	struct chainlog *c;
+	uint64_t line;
+
+	(void)state;
+	fill(3);
+	(void)snprintf(next, sizeof(next), "%s.2", path);
+	unlink(next);
+	assert_int_equal(reopen(&c), 0);
+	/* Not into a file that has something in it. */
+	assert_int_equal(
+	    chainlog_next(c, open(path, O_RDWR | O_APPEND)), ERR_ARGUMENT);
+	assert_int_equal(chainlog_append(c, span_str("\"a\":4")), 0);
+	first = chainlog_head(c);
+	assert_int_equal(
+	    chainlog_next(c, open(next, O_RDWR | O_APPEND | O_CREAT, 0600)), 0);
+	assert_int_equal(chainlog_bytes(c), 0);
+	chainlog_free(c); /* died before a line was in it */
+	int fd = open(path, O_RDONLY);
+	assert_int_equal(open_part(next, fd, &c), 0);
+	assert_int_equal(chainlog_head(c).seq, 4);
+	assert_int_equal(chainlog_append(c, span_str("\"a\":5")), 0);
+	chainlog_free(c);
+	assert_int_equal(open_part(next, fd, &c), 0);
+	assert_int_equal(chainlog_head(c).seq, 5);
+	chainlog_free(c);
+	assert_int_equal(open_part(next, -1, &c), ERR_CRYPTO);
+	int second = open(next, O_RDONLY);
+	assert_int_equal(chainlog_ends(second, &before, &last), 0);
+	assert_int_equal(before.seq, 4);
+	assert_memory_equal(before.hash, first.hash, CHAINLOG_HASH);
+	FILE *f = fdopen(second, "r");
+	assert_int_equal(chainlog_verify(f, "s-1", &first, NULL, NULL, &head,
+			     &line, why, sizeof(why)),
+	    0);
+	assert_memory_equal(head.hash, last.hash, CHAINLOG_HASH);
+	rewind(f);
+	first.hash[0] ^= 1;
+	assert_int_equal(chainlog_verify(f, "s-1", &first, NULL, NULL, &head,
+			     &line, why, sizeof(why)),
+	    ERR_CRYPTO);
+	fclose(f);
+	close(fd);
+	unlink(next);
 }
 
 static void
@@ -234,9 +292,9 @@ only_append_only_regular_files(void **state)
 	(void)state;
 	fill(0);
 	assert_int_equal(
-	    chainlog_open(open(path, O_RDWR), "s-1", &c), ERR_ARGUMENT);
+	    chainlog_open(open(path, O_RDWR), -1, "s-1", &c), ERR_ARGUMENT);
 	assert_int_equal(
-	    chainlog_open(open("/dev/null", O_RDWR | O_APPEND), "s-1", &c),
+	    chainlog_open(open("/dev/null", O_RDWR | O_APPEND), -1, "s-1", &c),
 	    ERR_ARGUMENT);
 }
 
@@ -294,6 +352,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_good_chain_verifies_and_goes_on),
+	    cmocka_unit_test(a_chain_goes_on_in_another_file),
 	    cmocka_unit_test(every_flipped_byte_is_found),
 	    cmocka_unit_test(removed_and_moved_lines_are_found),
 	    cmocka_unit_test(a_torn_line_is_cut_and_written_again),

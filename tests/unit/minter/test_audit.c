@@ -79,7 +79,7 @@ write_session(struct house *h, struct pair *p, int told, int untold)
 	(void)snprintf(name, sizeof(name), "%s.jsonl", p->id);
 	path_of(h, name, path);
 	int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(chainlog_open(fd, p->id, &c), 0);
+	assert_int_equal(chainlog_open(fd, -1, p->id, &c), 0);
 	for (int i = 0; i < told + untold; i++) {
 		(void)snprintf(
 		    line, sizeof(line), "\"event\":\"request\",\"n\":%d", i);
@@ -247,7 +247,7 @@ a_rewritten_session_is_found(void **state)
 	*strchr(id, '.') = '\0';
 	assert_int_equal(truncate(file, 0), 0);
 	assert_int_equal(
-	    chainlog_open(open(file, O_RDWR | O_APPEND), id, &c), 0);
+	    chainlog_open(open(file, O_RDWR | O_APPEND), -1, id, &c), 0);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(
 		    chainlog_append(c, span_str("\"event\":\"nice\"")), 0);

@@ -1,0 +1,293 @@
+"""An audit log in many files is one chain, whatever happens between two of
+them (requirements 28, 43)."""
+import json
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, UID, wait_for  # noqa: E402
+from test_faults import Fault, need_root  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+KEY = "canary-" + secrets.token_hex(20)
+URL = "https://api.demo.test"
+PAD = "p" * 400  # some 1 KiB of log for each request
+SEGMENT = 16384
+house = up = folder = guest = None
+number = 0
+
+
+def setup():
+    global house, up, folder, guest
+    up = Upstream(["api.demo.test"])
+    house = House()
+    house.stop()
+    path = house.home / "config" / "hatcheckd.yaml"
+    path.write_text(f"limits:\n  audit_segment_bytes: {SEGMENT}\n")
+    os.chmod(path, 0o600)
+    if os.getuid() == 0:
+        os.chown(path, UID, UID)
+    house.start()
+    house.credential("demo", KEY, "--host", "api.demo.test")
+    house.apply(house.grant_yaml("one", up, credential="demo"))
+    folder = house.home / "log" / "audit"
+    guest = house.session("agent", "one")
+
+
+def teardown():
+    if house:
+        house.close()
+    if up:
+        up.close()
+
+
+def files(chain):
+    found = {}
+    for f in folder.glob(f"{chain}*.jsonl"):
+        n = f.name.removeprefix(chain).removesuffix("jsonl").strip(".")
+        found[int(n or 1)] = f
+    return [found[n] for n in sorted(found)]
+
+
+def lines(chain):
+    out = []
+    for f in files(chain):
+        for text in f.read_text().splitlines():
+            try:
+                out.append(json.loads(text))
+            except ValueError:
+                pass  # torn
+    return out
+
+
+def logged(chain):
+    return [x["path"] for x in lines(chain) if x.get("event") == "request"]
+
+
+def ask(g, n=1):
+    """n requests that are answered; their paths."""
+    global number
+    paths = []
+    for _ in range(n):
+        number += 1
+        paths.append(f"/{number}/{PAD}")
+        assert g.get(URL + paths[-1])[0] == 200
+    return paths
+
+
+def fill(g, count):
+    """Ask until its log has that many files."""
+    asked = []
+    for _ in range(60):
+        if len(files(g.id)) >= count:
+            return asked
+        asked += ask(g, 6)
+        time.sleep(0.3)
+    raise AssertionError(f"only {len(files(g.id))} files")
+
+
+def serves(g):
+    try:
+        return g.get(f"{URL}/again")[0] == 200
+    except (OSError, AssertionError, ValueError):
+        return False
+
+
+def verdict():
+    return house.hatcheck("audit", "verify", check=False)
+
+
+def good():
+    done = verdict()
+    assert done.returncode == 0, done.stdout.decode()
+    return done.stdout.decode()
+
+
+def test_rotates():
+    "a long log goes on in further files, nothing lost, nothing doubled"
+    asked = fill(guest, 4)
+    asked += ask(guest, 3)
+    assert logged(guest.id) == asked
+    seqs = [x["seq"] for x in lines(guest.id)]
+    assert seqs == list(range(1, len(seqs) + 1))
+    for f in files(guest.id)[:-1]:
+        assert f.stat().st_size >= SEGMENT
+    modes = {f.stat().st_mode & 0o777 for f in files(guest.id)}
+    assert modes == {0o600}
+    wait_for(lambda: "anchors" in good())
+    shown = house.hatcheck("audit", "tail", "--session", guest.id, "--event",
+                           "request", "--lines", "1000", "--json").stdout
+    assert [json.loads(x)["path"] for x in shown.splitlines()] == asked
+
+
+def test_minter_rotates():
+    "the minter's own log does, too"
+    for _ in range(200):
+        if len(files("minter")) > 2:
+            break
+        house.apply(house.grant_yaml("one", up, credential="demo"))
+    assert len(files("minter")) > 2
+    seqs = [x["seq"] for x in lines("minter")]
+    assert seqs == list(range(1, len(seqs) + 1))
+    good()
+
+
+def test_restart():
+    "after a stop and a start the chains go on in their newest files"
+    before = len(files(guest.id)), len(files("minter"))
+    house.stop()
+    good()
+    house.start()
+    wait_for(lambda: serves(guest), 20)
+    ask(guest)
+    assert (len(files(guest.id)), len(files("minter"))) >= before
+    good()
+
+
+def next_of(chain):
+    n = len(files(chain)) + 1
+    return folder / f"{chain}.{n}.jsonl"
+
+
+def leave(path, what):
+    path.write_bytes(what)
+    os.chmod(path, 0o600)
+    if os.getuid() == 0:
+        os.chown(path, UID, UID)
+
+
+def test_cut_between():
+    "the next file without a line, or with half of one, is no break"
+    for what in (b"", b'{"seq":99,"prev":"abc'):
+        house.stop()
+        made = [next_of(guest.id), next_of("minter")]
+        for path in made:
+            leave(path, what)
+        house.start()
+        wait_for(lambda: serves(guest), 20)
+        ask(guest)
+        good()
+        assert all(p.stat().st_size > 0 for p in made)
+
+
+def test_killed_in_rotation():
+    "a courier that is killed as its log goes on loses no request"
+    g = house.session("killed", "one")
+    for wait in (0, 0.002, 0.05):
+        count = len(files(g.id)) + 1
+        fill(g, count)
+        time.sleep(wait)
+        house.kill(house.processes("courier", g.id)[0]["pid"])
+        wait_for(lambda: serves(g), 20)
+        seen = [r.path for r in up.requests if PAD in r.path]
+        assert set(seen) <= set(logged(g.id)) | set(logged(guest.id))
+        good()
+    g.end()
+
+
+def test_daemon_killed_in_rotation():
+    "kill -9 of everything as a log goes on loses no request either"
+    g = house.session("all", "one")
+    fill(g, 2)
+    for pid in house.pids():
+        house.kill(pid)
+    wait_for(lambda: not house.pids())
+    house.start()
+    wait_for(lambda: serves(g), 20)
+    seen = [r.path for r in up.requests if PAD in r.path]
+    known = {p for s in house.json("session", "list", "--all")["sessions"]
+             for p in logged(s["id"])}
+    assert set(seen) <= known
+    good()
+    g.end()
+
+
+def test_full_disk():
+    "the next file cannot be written: nothing is forwarded, until it can"
+    need_root()
+    for error, call in (("ENOSPC", "write"), ("EIO", "fdatasync")):
+        g = house.session(f"full-{call}", "one")
+        path = folder / f"{g.id}.2.jsonl"
+        pid = house.processes("courier", g.id)[0]["pid"]
+        with Fault(pid, path, call, error, 1) as f:
+            refused = None
+            for i in range(120):
+                try:
+                    got = g.get(f"{URL}/{g.id}/{i}/{PAD}")
+                except OSError:
+                    continue
+                if got[0] != 200:
+                    refused = g.reason(got)
+                    break
+                time.sleep(0.03)
+            assert refused == "audit-failed" and f.struck(), refused
+        seen = [r.path for r in up.requests if f"/{g.id}/" in r.path]
+        assert set(seen) <= set(logged(g.id)), (call, error)
+        house.kill(house.processes("courier", g.id)[0]["pid"])
+        wait_for(lambda: serves(g), 20)
+        good()
+        g.end()
+
+
+def test_no_next_file():
+    "no further file can be made: the log goes on in the one it has"
+    g = house.session("stuck", "one")
+    (folder / f"{g.id}.2.jsonl").mkdir()
+    asked = []
+    for _ in range(12):
+        asked += ask(g, 4)
+        time.sleep(0.2)
+    wait_for(lambda: "audit_not_rotated" in house.log_tail(200))
+    assert logged_in(folder / f"{g.id}.jsonl") == asked
+    (folder / f"{g.id}.2.jsonl").rmdir()
+    g.end()
+    good()
+
+
+def logged_in(path):
+    return [x["path"] for x in map(json.loads, path.read_text().splitlines())
+            if x["event"] == "request"]
+
+
+HARM = {
+    "a closed file is missing": lambda f: os.rename(f[1], folder / "aside"),
+    "the first is missing": lambda f: os.rename(f[0], folder / "aside"),
+    "the last is missing": lambda f: os.rename(f[-1], folder / "aside"),
+    "two are swapped": lambda f: (os.rename(f[0], folder / "aside"),
+                                  os.rename(f[1], f[0]),
+                                  os.rename(folder / "aside", f[1])),
+    "a closed one is cut": lambda f: os.truncate(
+        f[1], f[1].read_bytes()[:-1].rfind(b"\n") + 1),
+    "a byte is changed": lambda f: f[1].write_bytes(
+        f[1].read_bytes().replace(b'"time":1', b'"time":2', 1)),
+}
+
+
+def test_each_harm_is_named():
+    "what is done to closed files is found, in the chains of both"
+    guest.end()
+    wait_for(lambda: "0 lines after" in good())
+    house.stop()
+    assert good()
+    for chain in (guest.id, "minter"):
+        mine = files(chain)
+        kept = {f: f.read_bytes() for f in mine}
+        for name, harm in HARM.items():
+            if chain == "minter" and name == "the last is missing":
+                continue  # its own end: known, and said by verify
+            harm(mine)
+            done = verdict()
+            assert done.returncode == 7, (chain, name, done.stdout.decode())
+            assert chain in done.stdout.decode(), (chain, name)
+            for f, text in kept.items():
+                f.write_bytes(text)
+            (folder / "aside").unlink(missing_ok=True)
+    good()
+
+
+if __name__ == "__main__":
+    tap.main(globals(), setup, teardown)
