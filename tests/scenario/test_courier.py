@@ -3,6 +3,7 @@
 dialer that this test plays, and a real TLS server."""
 import base64
 import gzip
+import hashlib
 import json
 import os
 import resource
@@ -502,6 +503,46 @@ def test_rotation():
     run()
 
 
+KEY = base64.b64encode(b"sixteen bytes 16")
+HANDSHAKE = [("sec-websocket-version", "13"),
+             ("sec-websocket-key", KEY.decode())]
+
+
+def open_socket(h):
+    """A WebSocket that stays open; its stream."""
+    def talk(r):
+        yield (b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: "
+               b"upgrade\r\nSec-WebSocket-Accept: " + base64.b64encode(
+                   hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-"
+                                b"C5AB0DC85B11").digest()) + b"\r\n\r\n")
+        threading.Event().wait(60)
+    up.answer = talk
+    stream = h.ask(upgrade=1, headers=HANDSHAKE)
+    kind, v, _ = h.gate.receive()
+    assert (kind, v[:3]) == ("response", [stream, 101, 0]), (kind, v)
+    return stream
+
+
+def test_socket_ends():
+    "expiry, revocation, rotation end an open WebSocket; frames are checked"
+    ends = {
+        "token-expired": lambda h, s: h.family(ms=0),
+        "revoked": lambda h, s: h.cut(2, FAMILY),
+        "retired-connection": lambda h, s: h.vault.send(
+            "lease_changed", "demo", 2),
+        "bad-request": lambda h, s: h.gate.send("bytes", s, b"\x81\x01x"),
+    }
+    for word, end in ends.items():
+        @with_house
+        def run(h):
+            stream = open_socket(h)
+            end(h, stream)
+            assert h.answer(stream) == word
+            last = h.lines()[-1]
+            assert (last["status"], last["reason"]) == (101, word), last
+        run()
+
+
 def test_bodies():
     "bodies both ways, by credit, of any size"
     @with_house
@@ -929,7 +970,11 @@ def test_bad_gate():
         h.gate.send("request", stream + 50, 0, 9, *(0,) * 5, FAMILY, "", "", 0,
                     "demo", "localhost", "GET", "/v1/x", b"")
 
-    for bad in (too_much, twice, over_length, no_way):
+    def before_101(h, stream):
+        stream = h.ask(upgrade=1, headers=HANDSHAKE)
+        h.gate.send("bytes", stream, b"x")
+
+    for bad in (too_much, twice, over_length, no_way, before_101):
         fresh()
         h = House()
         try:

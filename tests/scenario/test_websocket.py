@@ -19,7 +19,7 @@ import websockets
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import npm  # noqa: E402
 import tap  # noqa: E402
-from harness import House, read_response, wait_for  # noqa: E402
+from harness import UID, House, read_response, wait_for  # noqa: E402
 from upstream import Upstream, make_leaf  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -544,6 +544,33 @@ def test_limits():
     wait_for(lambda: any(x.get("reason") == "limit-bytes"
                          for x in house.audit_lines(few.id)))
     wait_for(lambda: server.open == 0)
+
+
+def test_idle():
+    "a socket on which nothing moves is ended, when the owner says so"
+    h = House()
+    try:
+        h.stop()
+        config = h.home / "config" / "hatcheckd.yaml"
+        config.write_text("limits:\n  upstream_body_seconds: 1\n")
+        config.chmod(0o600)
+        if os.getuid() == 0:
+            os.chown(config, UID, UID)
+        h.start()
+        h.credential("bad", KEY, "--host", "api.demo.test")
+        h.apply(h.grant_yaml("bad", up, credential="bad"))
+        idler = h.session("idler", "bad")
+
+        def talk(r):
+            yield answer101(r)
+            threading.Event().wait(60)
+        up.answer = talk
+        raw = Raw(idler, "api.demo.test").opened()
+        assert raw.rest()[0] == b""
+        wait_for(lambda: h.audit_lines(idler.id)[-1].get("reason") ==
+                 "upstream-timeout")
+    finally:
+        h.close()
 
 
 tap.main(globals(), setup, teardown)
