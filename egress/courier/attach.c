@@ -149,6 +149,8 @@ add_guest_fields(const struct attach *a, struct head *h)
 		asked |= codings;
 		if (codings)
 			r = add_accepted(f->value, h);
+		else if (a->inspect && coding_allows_messages(f->name))
+			r = head_add(h, f->name, span_str("identity"));
 		else if (!is_ours(a, f->name))
 			r = head_add(h, f->name, f->value);
 	}

@@ -20,6 +20,20 @@ by_name(struct span name)
 	return CODING_OTHER;
 }
 
+static bool
+codes_messages(struct span name)
+{
+	return span_is(name, "grpc-encoding") ||
+	       span_is(name, "connect-content-encoding");
+}
+
+bool
+coding_allows_messages(struct span name)
+{
+	return span_is(name, "grpc-accept-encoding") ||
+	       span_is(name, "connect-accept-encoding");
+}
+
 enum coding
 coding_of(const struct head *h)
 {
@@ -27,13 +41,17 @@ coding_of(const struct head *h)
 	struct span list, member;
 
 	for (size_t i = 0; i < h->n_fields; i++) {
-		if (!span_is(h->fields[i].name, "content-encoding"))
+		bool messages = codes_messages(h->fields[i].name);
+		if (!messages &&
+		    !span_is(h->fields[i].name, "content-encoding"))
 			continue;
 		list = h->fields[i].value;
 		while (head_list_next(&list, &member)) {
 			enum coding one = by_name(member);
 			if (one != CODING_NONE)
-				all = all == CODING_NONE ? one : CODING_OTHER;
+				all = all == CODING_NONE && !messages
+					  ? one
+					  : CODING_OTHER;
 		}
 	}
 	return all;

@@ -19,8 +19,12 @@ enum coding {
 	CODING_OTHER /* unknown, or several: cannot be looked into */
 };
 
-/* What Content-Encoding says of h. */
+/* What Content-Encoding says of h. Messages that gRPC or Connect code one
+ * by one within the body are CODING_OTHER. */
 enum coding coding_of(const struct head *h);
+
+/* Does a request's field of that name allow such messages? */
+bool coding_allows_messages(struct span name);
 
 /* One Accept-Encoding field without the members that would allow a coding
  * which cannot be looked into, the others as they came: appended to out,

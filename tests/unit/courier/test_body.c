@@ -108,6 +108,29 @@ codings_by_name(void **state)
 	}
 }
 
+static void
+messages_by_name(void **state)
+{
+	static const struct {
+		const char *name, *value;
+		enum coding coding;
+	} table[] = {{"grpc-encoding", "identity", CODING_NONE},
+	    {"grpc-encoding", "gzip", CODING_OTHER},
+	    {"grpc-encoding", "snappy", CODING_OTHER},
+	    {"connect-content-encoding", "br", CODING_OTHER},
+	    {"grpc-accept-encoding", "gzip", CODING_NONE}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct head h;
+		make_head(&h, 200, "application/grpc", NULL, NULL);
+		assert_int_equal(head_add_borrowed(&h, span_str(table[i].name),
+				     span_str(table[i].value)),
+		    0);
+		assert_int_equal(coding_of(&h), table[i].coding);
+	}
+}
+
 /* The result of text of that type, cut at step; what passed is in out. */
 static int
 run(uint16_t status, const char *type, struct span text, size_t step,
@@ -273,6 +296,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(accepts),
 	    cmocka_unit_test(codings_by_name),
+	    cmocka_unit_test(messages_by_name),
 	    cmocka_unit_test(mints_are_refused),
 	    cmocka_unit_test(others_pass),
 	    cmocka_unit_test(a_long_wait_ends),

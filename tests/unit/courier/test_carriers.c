@@ -327,6 +327,11 @@ test_asked_for(void **state)
 		"accept-encoding: br\r\n", true, true, false},
 	    {"accept-encoding=dcb\nrange=x\n",
 		"accept-encoding: dcb\r\nrange: x\r\n", false, false, false},
+	    {"grpc-accept-encoding=identity, gzip\n",
+		"grpc-accept-encoding: identity\r\n", true, false, false},
+	    {"grpc-accept-encoding=gzip\nconnect-accept-encoding=br\n",
+		"grpc-accept-encoding: gzip\r\nconnect-accept-encoding: br\r\n",
+		false, false, false},
 	    {"sec-websocket-extensions=x\nsec-websocket-key=k\n",
 		"sec-websocket-key: k\r\nupgrade: websocket\r\n"
 		"connection: upgrade\r\n",
