@@ -176,22 +176,41 @@ link_postpone(struct link *l)
 	l->next = keeper_now() + l->pause;
 }
 
-/* Connect and attach; without a token or a host, later. */
+/* No token or no host: later, unless it is over. */
+static void
+link_later(struct bridge *b, struct link *l)
+{
+	watch_close(b, &l->watch[1], false);
+	if (channel_gone(b->channel))
+		link_end(b, l, true);
+	else
+		link_postpone(l);
+}
+
+/* Connect, which may take some time, and attach. */
 static void
 link_attach(struct bridge *b, struct link *l)
 {
 	const char *token = keeper_token(&b->keeper);
 	char line[API_TOKEN_MAX + 16];
-	int n, fd;
+	int n;
 
-	if (token == NULL || (fd = channel_open(b->channel)) < 0) {
-		if (channel_gone(b->channel))
-			link_end(b, l, true);
-		else
-			link_postpone(l);
+	if (token != NULL && l->watch[1].fd < 0)
+		l->watch[1].fd = channel_open(b->channel);
+	if (token == NULL || l->watch[1].fd < 0) {
+		link_later(b, l);
 		return;
 	}
-	l->pair.side[1] = l->watch[1].fd = fd;
+	if (channel_join(l->watch[1].fd, 0) != 0) {
+		if (errno != EINPROGRESS) {
+			link_later(b, l);
+			return;
+		}
+		watch_set(b, &l->watch[1], EPOLLOUT);
+		l->next = keeper_now() + RETRY_LAST;
+		return;
+	}
+	l->pair.side[1] = l->watch[1].fd;
 	n = snprintf(line, sizeof(line), "ATTACH %s\r\n", token);
 	if (!pair_prefix(&l->pair, line, (size_t)n)) {
 		link_end(b, l, true);
@@ -314,7 +333,10 @@ dispatch(struct bridge *b, struct watch *w, bool (*ready)(void *), void *arg)
 	case WATCH_KEEPER:
 		return true; /* tend() looks after it */
 	case WATCH_PAIR:
-		link_step(b, w->link);
+		if (!w->link->dead && !w->link->open)
+			link_attach(b, w->link);
+		else
+			link_step(b, w->link);
 		return true;
 	}
 	return true;

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define JOIN_MS 3000 /* for the host to take a connection */
+
 enum health { GOOD, PROBLEM, UNTRIED };
 
 struct finding {
@@ -58,9 +60,13 @@ check_channel(struct patient *p, struct finding *f)
 {
 	const char *where = p->channel->path;
 	int fd = channel_open(p->channel), why = errno;
+	bool joined = fd >= 0 && channel_join(fd, JOIN_MS) == 0;
 
 	if (fd >= 0) {
+		why = errno;
 		close(fd);
+	}
+	if (joined) {
 		found(f, GOOD, "", "%s", where);
 		return;
 	}
@@ -69,6 +75,11 @@ check_channel(struct patient *p, struct finding *f)
 		    "start this guest anew with a new session: hatcheck "
 		    "session create, on the host",
 		    "%s: the session that it was for has ended", where);
+	else if (why == EAFNOSUPPORT || why == ENODEV)
+		found(f, PROBLEM,
+		    "give the VM a vsock device, and its kernel the module "
+		    "vmw_vsock_virtio_transport",
+		    "%s: this machine has no vsock", where);
 	else if (why == ENOENT)
 		found(f, PROBLEM,
 		    "give the guest its channel (docs/guests), or say where "

@@ -111,11 +111,14 @@ http_call(const struct channel *c, const char *method, const char *path,
 	if (fd < 0)
 		return -1;
 	request(&to, method, path, form);
+	if (channel_join(fd, left(&start)) != 0)
+		goto out;
 	if (send_all(fd, &to, &start) == 0 && read_all(fd, &in, &start) == 0) {
 		r = http_parse(in.p, in.n, out);
 		if (r != 0)
 			errno = EPROTO;
 	}
+out:
 	saved = errno;
 	close(fd);
 	text_free(&to);

@@ -63,7 +63,7 @@ static const struct flag {
 	const char *help;
 } flags[] = {
     {"--channel", 0, true,
-	"PATH  the host's directory or socket "
+	"PATH  the host's directory or socket, or vsock:2 "
 	"(" CHANNEL_DEFAULT ")"},
     {"--port", TAKES_PORT, true, "N  listen there; 0: any (8377)"},
     {"--wait", TAKES_WAIT, true,
