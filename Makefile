@@ -100,7 +100,7 @@ PROGRAMS := $(foreach p,$(PARTS),$(O)/bin/$(bin_$(p))) \
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(O)/unit/%,\
 	$(wildcard tests/unit/*/test_*.c))
 
-.PHONY: all demo check deps lint fuzz bench clean help install unit FORCE
+.PHONY: all demo check check-vm deps lint fuzz bench clean help install unit FORCE
 .DEFAULT_GOAL := all
 
 all: $(PROGRAMS) ## build every program
@@ -187,17 +187,18 @@ deps: ## install the Debian packages that are missing
 
 check: ## every test; ends with "N passed, N failed"
 	$(Q)tools/deps check
-	$(Q)$(MAKE) --no-print-directory all $(UNIT_TESTS)
-	$(Q)tests/run $(O)
+	$(Q)$(MAKE) --no-print-directory all $(UNIT_TESTS) && tests/run $(O)
+
+check-vm: ## guests over vsock, in a VM that QEMU emulates
+	$(Q)tools/deps vm
+	$(Q)$(MAKE) --no-print-directory all && tests/run --vm $(O)
 
 demo: ## the main job, shown line by line
 	$(Q)tools/deps demo
-	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tools/demo $(O)
+	$(Q)$(MAKE) --no-print-directory all && tools/demo $(O)
 
 lint: ## clang-tidy, cppcheck, gcc -fanalyzer
-	$(Q)tools/deps lint
-	$(Q)tools/lint
+	$(Q)tools/deps lint && tools/lint
 
 # The parsers again under clang's fuzzer; SECONDS for each target.
 SECONDS ?= 5
@@ -211,15 +212,14 @@ fuzz: ## fuzz every parser for SECONDS (5) each
 		SANFLAGS='$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link' $(FUZZERS)
 	$(Q)tests/fuzz/run out/fuzz $(SECONDS)
 
-out/fuzz/bin/%: tests/fuzz/%.c $(O)/libcourier.a $(O)/libgate.a $(O)/libdialer.a \
-	$(O)/libhttp.a $(BASE)
+out/fuzz/bin/%: tests/fuzz/%.c \
+	$(foreach a,courier gate dialer http,$(O)/lib$(a).a) $(BASE)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LLHTTP_CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) \
 		-o $@ $< $(filter %.a,$^) $(unit_libs)
 
 bench: all ## measure, beside what one would pick instead; QUICK=1
-	$(Q)tools/deps bench
-	$(Q)bench/run $(O) $(if $(QUICK),--quick)
+	$(Q)tools/deps bench && bench/run $(O) $(if $(QUICK),--quick)
 	$(Q)CC='$(CC)' bench/run-scrub $(O)
 
 D = $(DESTDIR)
@@ -244,6 +244,6 @@ clean: ## remove everything built
 	rm -rf out
 
 help: ## this text
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 12
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)

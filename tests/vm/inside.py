@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+"""Guests over vsock, in a VM that the tests booted: over CID 1 within it,
+then over CID 2 from VMs in the VM (requirements 23, 33, 39). CID 2 is
+connected to from those alone."""
+import json
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+import tap  # noqa: E402
+from harness import House, UID, as_user, wait_for  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+KEY = "canary-" + secrets.token_hex(20)
+PORT = 8377
+URL = "https://api.demo.test/v1/hello"
+house = up = None
+vms, kept = {}, {}
+
+
+def setup():
+    global house, up
+    up = Upstream(["api.demo.test"])
+    house = House()
+    house.credential("demo", KEY, "--host", "api.demo.test")
+    house.apply(house.grant_yaml("one", up, credential="demo"))
+
+
+def teardown():
+    for vm in vms.values():
+        vm.kill()
+    if house:
+        house.close()
+    if up:
+        up.close()
+
+
+def create(name, *channel):
+    return house.json("session", "create", "--name", name, "--ttl", "1h",
+                      "--grant", "one", "--channel", *channel)
+
+
+def end(name):
+    house.hatcheck("session", "end", name)
+
+
+def agent(*words, uid=UID + 1, **more):
+    """The agent of a guest that is this machine, by another user."""
+    command = [str(house.bin / "hatcheck-guest"), "--channel", "vsock:1",
+               *words]
+    return subprocess.run(as_user(command, uid) if uid else command,
+                          capture_output=True, timeout=120,
+                          env={"PATH": "/usr/bin:/bin:/opt/busybox",
+                               "HOME": "/tmp"}, cwd="/", **more)
+
+
+def dial(data, cid=1):
+    return subprocess.run(as_user(["/t/dial", str(cid), str(PORT)], UID + 1),
+                          input=data, capture_output=True, timeout=60).stdout
+
+
+def base_of(made):
+    return made["environment"]["bases"][0]["path"]
+
+
+def status(token, made):
+    """What a brokered call of that session is answered."""
+    got = dial(f"GET {base_of(made)}/v1/x HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+               "Connection: close\r\n"
+               f"Proxy-Authorization: Bearer {token}\r\n\r\n".encode())
+    return int(got.split()[1]) if got else None
+
+
+def refusals(cid):
+    return [x for x in house.audit_lines("minter")
+            if x["event"] == "peer_refused" and x["cid"] == cid]
+
+
+def test_main_job():
+    "CID 1: token, brokered call with the key, which the guest never sees"
+    create("local", "vsock:local")
+    done = agent("run", "--", "curl", "-sS", "--fail", URL)
+    assert (done.returncode, done.stdout) == (0, b"hello\n"), done
+    assert up.requests[-1].header("authorization") == [f"Bearer {KEY}"]
+    seen = agent("run", "--", "sh", "-c", "env; cat /proc/self/environ")
+    assert seen.returncode == 0 and KEY.encode() not in seen.stdout
+    assert b"HATCHECK_CHANNEL=vsock:1" in seen.stdout
+
+
+def test_parallel():
+    "CID 1: forty at once, and a body of a megabyte each way"
+    n = len(up.requests)
+    done = agent("run", "--", "sh", "-c",
+                 "for i in $(seq 40); do curl -sS --fail -o /dev/null "
+                 f"{URL} & done; wait")
+    assert done.returncode == 0 and not done.stderr, done
+    assert len(up.requests) == n + 40
+    body = secrets.token_bytes(1 << 20)
+    up.answer = lambda request: (200, {}, request.body)
+    try:
+        done = agent("run", "--", "curl", "-sS", "--fail", "--data-binary",
+                     "@-", URL, input=body)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == body
+    finally:
+        up.answer = lambda request: (200, {}, b"hello\n")
+
+
+def test_restart():
+    "CID 1: the daemon is restarted under a command, which goes on"
+    command = [str(house.bin / "hatcheck-guest"), "--channel", "vsock:1",
+               "run", "--", "sh", "-c",
+               f"curl -sS --fail {URL}; read -r x; curl -sS --fail {URL}"]
+    p = subprocess.Popen(as_user(command, UID + 1), stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         env={"PATH": "/usr/bin:/bin:/opt/busybox"}, cwd="/")
+    assert p.stdout.readline() == b"hello\n"
+    house.stop()
+    p.stdin.write(b"go\n")  # held by the bridge: nobody listens
+    p.stdin.flush()
+    time.sleep(1)
+    house.start()
+    out, err = p.communicate(timeout=60)
+    assert (p.returncode, out) == (0, b"hello\n"), (p.returncode, out, err)
+
+
+def test_revoked():
+    "CID 1: a revocation cuts the flow, and nothing more goes upstream"
+    def forever(request):
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
+        while True:
+            yield b"x" * 1000
+            time.sleep(0.05)
+    made = house.json("session", "show", "local")
+    token = agent("token").stdout.decode().strip()
+    assert status(token, made) == 200
+    up.answer = forever
+    n = len(up.requests)
+    command = [str(house.bin / "hatcheck-guest"), "--channel", "vsock:1",
+               "run", "--", "curl", "-sS", URL]
+    p = subprocess.Popen(as_user(command, UID + 1), stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, cwd="/",
+                         env={"PATH": "/usr/bin:/bin"})
+    try:
+        wait_for(lambda: len(up.requests) == n + 1, 30)
+        assert p.stdout.read(1000) == b"x" * 1000
+        house.hatcheck("revoke", "--session", "local")
+        p.stdout.read()
+        assert p.wait(60) != 0
+    finally:
+        up.answer = lambda request: (200, {}, b"hello\n")
+        p.kill()
+    assert status(token, made) is None
+    assert len(up.requests) == n + 1
+
+
+def test_inherits_nothing():
+    "CID 1 again, in another session: the token of before is dead"
+    made = create("first", "vsock:local")
+    old = agent("token").stdout.decode().strip()
+    assert status(old, made) == 200
+    end("first")
+    made = create("second", "vsock:local")
+    assert status(old, made) == 407
+    assert status(agent("token").stdout.decode().strip(), made) == 200
+    end("second")
+
+
+def test_wrong_cid():
+    "a CID without a session gets not a byte, and is in the audit log"
+    made = create("other", "vsock:42")
+    assert status("x" * 40, made) is None
+    assert dial(b"GET http://hatcheck.internal/v1/ca HTTP/1.1\r\n"
+                b"Host: hatcheck.internal\r\n\r\n") == b""
+    wait_for(lambda: refusals(1))
+    assert refusals(1)[0]["why"] == "no session has this CID"
+    assert refusals(1)[0]["session"] == ""
+
+
+def test_flood():
+    "a flood of strangers: each is counted, in few lines, and a guest goes on"
+    def total():
+        return sum(x["count"] for x in refusals(1))
+    # What of before is still to be told.
+    before = wait_for(lambda: total() >= 2 and total(), 90)
+    lines = len(refusals(1))
+    done = subprocess.run(as_user(["/t/dial", "1", str(PORT), "500"], UID + 1),
+                          capture_output=True, timeout=120)
+    assert done.stdout == b"500 closed\n", done
+    wait_for(lambda: total() >= before + 500, 130)
+    assert total() == before + 500
+    assert len(refusals(1)) - lines < 10
+    end("other")
+    create("local", "vsock:local")
+    assert agent("run", "--", "curl", "-sS", "--fail", URL).returncode == 0
+
+
+def test_too_many():
+    "a guest's own flood: what is beyond its limits is closed, it alone"
+    done = subprocess.run(as_user(["/t/dial", "1", str(PORT), "400"], UID + 1),
+                          capture_output=True, timeout=120)
+    closed = int(done.stdout.split()[0])
+    assert 400 - 256 <= closed < 400, done.stdout
+    assert agent("run", "--", "curl", "-sS", "--fail", URL).returncode == 0
+    end("local")
+
+
+def test_privileged_ports():
+    "with --privileged-ports the guest's root is heard, and no other"
+    made = create("root", "vsock:local", "--privileged-ports")
+    assert made["channel"]["privileged_ports"] is True
+    assert agent("run", "--", "curl", "-sS", "--fail", URL,
+                 uid=0).returncode == 0
+    assert agent("token").returncode != 0
+    assert dial(b"GET http://hatcheck.internal/v1/ca HTTP/1.1\r\n"
+                b"Host: hatcheck.internal\r\n\r\n") == b""
+    wait_for(lambda: [x for x in refusals(1)
+                      if x["why"] == "its port is not below 1024" and
+                      x["session"] == made["id"]], 90)
+    end("root")
+
+
+class Vm:
+    """A VM in this VM, told what to do by its serial port."""
+
+    def __init__(self, cid):
+        self.p = subprocess.Popen(
+            ["/usr/bin/qemu-system-x86_64", "-M", "q35", "-cpu", "max",
+             "-accel", "tcg", "-m", "160", "-smp", "1", "-kernel",
+             "/t/vmlinux", "-initrd", "/t/guest.cpio", "-append",
+             "console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
+             "tsc=unstable random.trust_cpu=on", "-nographic", "-no-reboot",
+             "-nodefaults", "-nic", "none", "-serial", "stdio", "-device",
+             f"vhost-vsock-pci,guest-cid={cid}"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.ready = False
+
+    def read(self, until):
+        got = []
+        while True:
+            line = self.p.stdout.readline().decode(errors="replace")
+            if not line:
+                raise AssertionError("the VM ended:\n" + "".join(got))
+            line = line.rstrip("\r\n")
+            if line.startswith(until):
+                return got, line
+            got.append(line)
+
+    def run(self, command, status=0):
+        if not self.ready:
+            self.read("@ready")
+            self.ready = True
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+        got, last = self.read("@done")
+        assert int(last.split()[1]) == status, (command, got, last)
+        return "\n".join(got)
+
+    def status(self, token, made):
+        """As status(), from in there."""
+        self.run(f"T={token}")
+        got = self.run(
+            rf"printf 'GET {base_of(made)}/v1/x HTTP/1.1\r\nHost: 127.0.0.1"
+            r"\r\nConnection: close\r\nProxy-Authorization: Bearer "
+            rf"%s\r\n\r\n' $T | dial 2 {PORT}")
+        return int(got.split()[1])
+
+    def token(self):
+        return self.run("hatcheck-guest --channel vsock:2 token")
+
+    def kill(self):
+        self.p.kill()
+        self.p.wait()
+
+
+def brokered(vm, made):
+    n = len(up.requests)
+    name = made["environment"]["bases"][0]["env"][0]
+    got = vm.run("hatcheck-guest --channel vsock:2 run -- sh -c 'unset "
+                 f"http_proxy; wget -q -O - ${name}/v1/deep'")
+    assert "hello" in got.splitlines(), got
+    assert len(up.requests) == n + 1
+    assert up.requests[-1].path == "/v1/deep"
+    assert up.requests[-1].header("authorization") == [f"Bearer {KEY}"]
+
+
+def test_nested():
+    "a VM with CID 42: a token over CID 2, and a brokered call"
+    a, b = create("a", "vsock:42"), create("b", "vsock:43")
+    vms[42], vms[43] = Vm(42), Vm(43)  # both boot meanwhile
+    kept["token"] = vms[42].token()
+    assert kept["token"].count(".") == 2 and "\n" not in kept["token"]
+    kept["made"], kept["neighbour"] = a, b
+    brokered(vms[42], a)
+    assert vms[42].status(kept["token"], a) == 200
+
+
+def test_neighbour():
+    "the VM with CID 43: 42's token is refused there, its own is good"
+    token, b = kept["token"], kept["neighbour"]
+    assert vms[43].status(token, b) == 407
+    assert vms[43].status(token, kept["made"]) == 407
+    assert vms[43].status(vms[43].token(), b) == 200
+    assert vms[42].status(token, kept["made"]) == 200  # and lived
+
+
+def test_next_vm():
+    "another VM with CID 42: the token of the first is dead, its own is good"
+    vms.pop(43).kill()
+    vms.pop(42).kill()
+    end("a")
+    made = create("again", "vsock:42")
+    vms[42] = Vm(42)
+    assert vms[42].status(kept["token"], made) == 407
+    assert vms[42].status(kept["token"], kept["made"]) == 407
+    assert vms[42].status(vms[42].token(), made) == 200
+    brokered(vms[42], made)
+
+
+def test_audit():
+    "and the audit log of it all verifies"
+    done = house.hatcheck("audit", "verify", timeout=120)
+    assert done.returncode == 0, done
+    assert KEY not in json.dumps(house.audit_lines())
+
+
+tap.main(globals(), setup, teardown)
