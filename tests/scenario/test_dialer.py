@@ -158,6 +158,24 @@ def test_unknown():
     assert dial("nowhere.test", 443)[0] == SILENT  # nobody serves there
 
 
+def test_many_at_once():
+    "a hundred dials at once: a hundred sockets, none forgotten"
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as many:
+        h = p.peer(COURIER, "s-2", json.dumps({"exceptions": [
+            {"host": "many.demo.test", "port": 443,
+             "addresses": ["127.0.0.1"],
+             "upstream_port": many.getsockname()[1]}]}))
+        for rid in range(1, 101):
+            h.send("dial_ask", rid, "many.demo.test", 443)
+        seen = set()
+        for _ in range(100):
+            kind, (rid, err, _), fd = h.receive()
+            assert kind == "dial_done" and err == 0, (kind, rid, err)
+            os.close(fd)
+            seen.add(rid)
+        assert seen == set(range(1, 101))
+
+
 def test_exception():
     "an exception goes to exactly its address and port, without DNS"
     answers("10.0.0.1 api.demo.test\n")
