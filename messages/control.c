@@ -115,3 +115,9 @@ static const struct msg_field audit_next[] = {
 };
 const struct msg_type msg_audit_next = MSG_TYPE(
     0x0119, "audit_next", struct ctl_audit_next, audit_next, MSG_MUST_FD);
+
+static const struct msg_field session_kill[] = {
+	MSG_FIELD_SPAN(struct ctl_session_kill, session, SESSION_ID_MAX),
+};
+const struct msg_type msg_session_kill = MSG_TYPE(0x010d, "session_kill",
+    struct ctl_session_kill, session_kill, MSG_NO_FD);

@@ -101,6 +101,13 @@ struct ctl_session_end {
 };
 extern const struct msg_type msg_session_end;
 
+/* vault -> supervisor: kill that session's two processes now and start new
+ * ones: its courier does not give back what it must. */
+struct ctl_session_kill {
+	struct span session;
+};
+extern const struct msg_type msg_session_kill;
+
 /* supervisor -> minter: the answer to start, update and end. */
 struct ctl_done {
 	uint32_t rid;

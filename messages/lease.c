@@ -26,6 +26,13 @@ const struct msg_type msg_lease_given =
 static const struct msg_field changed[] = {
 	MSG_FIELD_SPAN(struct lease_changed, credential, 64),
 	MSG_FIELD_U32(struct lease_changed, version),
+	MSG_FIELD_U32(struct lease_changed, serial),
 };
 const struct msg_type msg_lease_changed = MSG_TYPE(
     0x0303, "lease_changed", struct lease_changed, changed, MSG_NO_FD);
+
+static const struct msg_field settled[] = {
+	MSG_FIELD_U32(struct lease_settled, serial),
+};
+const struct msg_type msg_lease_settled = MSG_TYPE(
+    0x0304, "lease_settled", struct lease_settled, settled, MSG_NO_FD);

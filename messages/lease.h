@@ -29,11 +29,19 @@ struct lease_given {
 extern const struct msg_type msg_lease_given;
 
 /* vault -> courier: rotated, rebound or removed: forget it now, with the
- * connections it was used on. */
+ * connections it was used on, then say so with lease_settled. A courier that
+ * does not is killed: the owner is answered only after that. */
 struct lease_changed {
 	struct span credential;
 	uint32_t version; /* the newest; 0: removed or locked */
+	uint32_t serial;
 };
 extern const struct msg_type msg_lease_changed;
+
+/* courier -> vault: nothing more is written with what that changed. */
+struct lease_settled {
+	uint32_t serial; /* of the lease_changed */
+};
+extern const struct msg_type msg_lease_settled;
 
 #endif

@@ -114,7 +114,16 @@ on_shutdown(void *ctx, struct link *l, const void *m, int fd)
 	return 0;
 }
 
-/* What a child may say. Only the minter may wish for anything. */
+static int
+on_kill(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)l;
+	(void)fd;
+	return session_kill(((struct process *)ctx)->daemon, m);
+}
+
+/* What a child may say. Only the minter may wish for anything, and the
+ * vault for the end of who keeps what it must not. */
 static const struct link_rule plain_rules[] = {{&msg_ready, on_ready}};
 static const struct link_rule gate_rules[] = {
     {&msg_ready, on_ready},
@@ -124,6 +133,10 @@ static const struct link_rule courier_rules[] = {
     {&msg_ready, on_ready},
     {&msg_audit_long, on_audit_long},
 };
+static const struct link_rule vault_rules[] = {
+    {&msg_ready, on_ready},
+    {&msg_session_kill, on_kill},
+};
 static const struct link_rule minter_rules[] = {
     {&msg_ready, on_ready},
     {&msg_session_start, on_start},
@@ -132,19 +145,24 @@ static const struct link_rule minter_rules[] = {
     {&msg_shutdown, on_shutdown},
 };
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 static void
 rules_of(enum link_role role, struct link_options *o)
 {
-	o->rules = role == LINK_MINTER	  ? minter_rules
-		   : role == LINK_GATE	  ? gate_rules
-		   : role == LINK_COURIER ? courier_rules
-					  : plain_rules;
-	o->n_rules = role == LINK_MINTER    ? COUNT(minter_rules)
-		     : role == LINK_GATE    ? COUNT(gate_rules)
-		     : role == LINK_COURIER ? COUNT(courier_rules)
-					    : COUNT(plain_rules);
+#define RULES(r) {(r), sizeof(r) / sizeof((r)[0])}
+	static const struct {
+		const struct link_rule *rules;
+		size_t n;
+	} plain = RULES(plain_rules), of[] = {
+		[LINK_MINTER] = RULES(minter_rules),
+		[LINK_GATE] = RULES(gate_rules),
+		[LINK_COURIER] = RULES(courier_rules),
+		[LINK_VAULT] = RULES(vault_rules),
+	};
+#undef RULES
+	bool own = role < sizeof(of) / sizeof(of[0]) && of[role].rules != NULL;
+
+	o->rules = own ? of[role].rules : plain.rules;
+	o->n_rules = own ? of[role].n : plain.n;
 }
 
 static void

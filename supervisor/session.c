@@ -432,6 +432,28 @@ end_session(struct session *s)
 	ev_timer_start(s->daemon->loop, &s->patience);
 }
 
+static void
+kill_session(struct session *s)
+{
+	if (s->end == SESSION_RUNS)
+		s->end = SESSION_KILLED;
+	kill_both(s);
+	if (!process_lives(&s->gate) && !process_lives(&s->courier))
+		both_dead(s);
+}
+
+int
+session_kill(struct daemon *d, const struct ctl_session_kill *m)
+{
+	struct session *s = session_find(d, m->session);
+
+	if (!id_is_good(m->session))
+		return ERR_FORMAT;
+	if (s != NULL)
+		kill_session(s);
+	return 0;
+}
+
 int
 session_finish(struct daemon *d, const struct ctl_session_end *m)
 {
@@ -447,13 +469,12 @@ session_finish(struct daemon *d, const struct ctl_session_end *m)
 		return 0;
 	}
 	owe_answer(s, m->rid);
-	if (m->kind == CTL_END && s->end <= SESSION_KILLED) {
-		end_session(s);
-	} else if (m->kind == CTL_KILL) {
-		if (s->end == SESSION_RUNS)
-			s->end = SESSION_KILLED;
-		kill_both(s);
+	if (m->kind == CTL_KILL) {
+		kill_session(s);
+		return 0;
 	}
+	if (s->end <= SESSION_KILLED)
+		end_session(s);
 	if (!process_lives(&s->gate) && !process_lives(&s->courier))
 		both_dead(s);
 	return 0;

@@ -39,7 +39,7 @@ struct session {
 	double deaths[CONFIG_CRASHES_MAX + 1]; /* loop times, a ring */
 	unsigned n_deaths;
 	enum session_end end;
-	struct owed *owed; /* what the minter waits for */
+	struct owed *owed;	  /* what the minter waits for */
 	struct ev_timer patience; /* then SIGKILL */
 };
 
@@ -50,6 +50,7 @@ MUST_USE int session_start(struct daemon *d, const struct ctl_session_start *m);
 MUST_USE int
 session_update(struct daemon *d, const struct ctl_session_update *m);
 MUST_USE int session_finish(struct daemon *d, const struct ctl_session_end *m);
+MUST_USE int session_kill(struct daemon *d, const struct ctl_session_kill *m);
 /* One of the pair died (and was reaped). */
 void session_process_died(struct session *s, struct process *p);
 /* The descriptor of s that role gets, or the empty span. */

@@ -26,6 +26,10 @@ struct caller {
 	struct ev_timer end; /* closes outside of the link's callbacks */
 	bool asked, replied;
 	uint64_t serial;
+	/* The answer, until couriers have settled what changed. */
+	bool holds;
+	uint32_t until;
+	struct answer held;
 };
 
 struct door {
@@ -44,6 +48,7 @@ caller_end(struct caller *c)
 	ev_timer_stop(c->door->s->loop, &c->deadline);
 	ev_timer_stop(c->door->s->loop, &c->end);
 	link_free(c->l);
+	answer_clear(&c->held);
 	free(c);
 }
 
@@ -159,29 +164,63 @@ log_verb(const struct request *q)
 	    LOG_STR("result", q->a.err == 0 ? "ok" : err_text(q->a.err)));
 }
 
+void
+door_settled(struct door *d)
+{
+	for (struct caller *c = d == NULL ? NULL : d->callers; c != NULL;
+	     c = c->next) {
+		if (!c->holds || !session_settled(d->s, c->until))
+			continue;
+		c->holds = false;
+		if (!link_broken(c->l))
+			send_reply(c, &c->held);
+		answer_clear(&c->held);
+	}
+}
+
 /* Couriers first: when the caller hears that it is done, it is. */
+static bool
+tell_couriers(struct service *s, const struct answer *a)
+{
+	if (a->all_changed)
+		session_tell_changed(s, NULL, 0);
+	if (a->err == 0 && a->changed[0] != '\0')
+		session_tell_changed(s, a->changed, a->version);
+	return a->all_changed || a->changed[0] != '\0';
+}
+
+static void
+reply_to(struct caller *c, struct request *q, bool changed)
+{
+	if (changed) {
+		c->holds = true;
+		c->until = c->door->s->changes;
+		c->held = q->a;
+		memset(&q->a, 0, sizeof(q->a));
+		door_settled(c->door);
+		return;
+	}
+	send_reply(c, &q->a);
+	if (q->a.restart && link_flush(c->l, 1000) != 0)
+		log_event(
+		    LOG_WARN, "vault_reply_lost", LOG_STR("verb", q->verb));
+}
+
 static void
 request_done(struct job *j)
 {
 	struct request *q = (struct request *)j;
-	struct door *d = q->door;
-	struct service *s = d->s;
+	struct service *s = q->door->s;
+	bool changed = tell_couriers(s, &q->a), restart = q->a.restart;
 
-	if (q->a.all_changed)
-		session_tell_changed(s, NULL, 0);
-	if (q->a.err == 0 && q->a.changed[0] != '\0')
-		session_tell_changed(s, q->a.changed, q->a.version);
 	log_verb(q);
-	for (struct caller *c = d->callers; c != NULL; c = c->next) {
+	for (struct caller *c = q->door->callers; c != NULL; c = c->next) {
 		if (c->serial != q->serial || link_broken(c->l))
 			continue;
-		send_reply(c, &q->a);
-		if (q->a.restart && link_flush(c->l, 1000) != 0)
-			log_event(LOG_WARN, "vault_reply_lost",
-			    LOG_STR("verb", q->verb));
+		reply_to(c, q, changed);
 		break;
 	}
-	if (q->a.restart)
+	if (restart)
 		s->on_end(s->loop);
 }
 

@@ -23,6 +23,7 @@ struct service {
 	uint64_t minter_serial; /* a late answer must not meet a new minter */
 	struct session *sessions;
 	size_t n_sessions;
+	uint32_t changes; /* that couriers were told of: the last's number */
 	struct door *door;
 	struct transfer *transfer; /* the worker's */
 	struct ev_timer probe, sweep;
@@ -42,6 +43,9 @@ void session_free_all(struct service *s);
 /* Tell every courier that leased name; NULL: each its own. */
 void
 session_tell_changed(struct service *s, const char *name, uint32_t version);
+/* All that was told up to serial (s->changes then) is done by those told,
+ * or they are dead. */
+bool session_settled(const struct service *s, uint32_t serial);
 /* Delete roots that no session has any more. */
 void session_sweep_roots(struct service *s);
 
@@ -49,5 +53,7 @@ void session_sweep_roots(struct service *s);
 MUST_USE int
 door_new(struct service *s, int listen_fd, gid_t group, struct door **out);
 void door_free(struct door *d);
+/* Answer those whose change is session_settled() now. NULL is fine. */
+void door_settled(struct door *d);
 
 #endif

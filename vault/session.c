@@ -3,43 +3,17 @@
  * intermediate for its gate. Trusts: the socket for the session, the
  * supervisor's descriptor for what it may have; never a message of theirs.
  * At a bound: drops that courier's or gate's link. */
-#include "vault/service_in.h"
+#include "vault/session_in.h"
 
 #include "keys/ca.h"
 #include "keys/json.h"
 #include "lib/log.h"
 #include "messages/ca.h"
-#include "messages/lease.h"
 #include "scope/host.h"
 
 #include <stdlib.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define ASKS_MAX 64 /* unanswered, per link */
-
-struct names {
-	char **name;
-	size_t n;
-};
-
-struct leased {
-	char name[GRANT_NAME_MAX];
-	struct leased *next;
-};
-
-struct session {
-	struct service *s;
-	struct session *next;
-	char id[SESSION_ID_MAX + 1];
-	struct names credentials, hosts;
-	struct link *courier, *gate;
-	/* A late answer must not meet a new link. */
-	uint64_t courier_serial, gate_serial;
-	unsigned courier_asks, gate_asks;
-	struct leased *leased;
-	struct ev_timer reap; /* frees links outside their callbacks */
-};
 
 /* --- descriptors ----------------------------------------------------- */
 
@@ -52,7 +26,7 @@ names_free(struct names *n)
 	*n = (struct names){0};
 }
 
-static bool
+bool
 names_has(const struct names *n, const char *name)
 {
 	for (size_t i = 0; i < n->n; i++) {
@@ -117,8 +91,8 @@ descriptor_parse(
 
 /* --- the table ------------------------------------------------------- */
 
-static struct session *
-find(struct service *s, const char *id)
+struct session *
+session_find(struct service *s, const char *id)
 {
 	for (struct session *x = s->sessions; x != NULL; x = x->next) {
 		if (strcmp(x->id, id) == 0)
@@ -132,7 +106,8 @@ find_span(struct service *s, struct span id)
 {
 	char text[SESSION_ID_MAX + 1];
 
-	return span_copy(id, text, sizeof(text)) == 0 ? find(s, text) : NULL;
+	return span_copy(id, text, sizeof(text)) == 0 ? session_find(s, text)
+						      : NULL;
 }
 
 static void
@@ -167,6 +142,7 @@ make(struct service *s, struct span id, struct session **out)
 		return r;
 	}
 	x->s = s;
+	settle_init(x);
 	ev_timer_init(&x->reap, on_reap, 0., 0.);
 	x->reap.data = x;
 	x->next = s->sessions;
@@ -177,16 +153,6 @@ make(struct service *s, struct span id, struct session **out)
 }
 
 static void
-forget_leases(struct session *x)
-{
-	while (x->leased != NULL) {
-		struct leased *l = x->leased;
-		x->leased = l->next;
-		free(l);
-	}
-}
-
-static void
 session_free(struct session *x)
 {
 	ev_timer_stop(x->s->loop, &x->reap);
@@ -194,7 +160,8 @@ session_free(struct session *x)
 	link_free(x->gate);
 	names_free(&x->credentials);
 	names_free(&x->hosts);
-	forget_leases(x);
+	leases_forget(x);
+	ev_timer_stop(x->s->loop, &x->late);
 	free(x);
 }
 
@@ -209,216 +176,15 @@ session_free_all(struct service *s)
 	s->n_sessions = 0;
 }
 
-/* --- leases ---------------------------------------------------------- */
-
-static void
-drop(struct session *x, struct link *l, const char *who, int err)
+void
+session_drop(struct session *x, const char *who, int err)
 {
 	if (err != ERR_UNAVAILABLE)
 		log_event(LOG_ERROR, "vault_peer_dropped", LOG_STR("who", who),
 		    LOG_STR("session", x->id), LOG_ERR(err));
-	(void)l; /* broken already; freed outside of its callbacks */
 	ev_timer_stop(x->s->loop, &x->reap);
 	ev_timer_set(&x->reap, 0., 0.);
 	ev_timer_start(x->s->loop, &x->reap);
-}
-
-static bool
-remember_lease(struct session *x, const char *name)
-{
-	struct leased *l;
-
-	for (l = x->leased; l != NULL; l = l->next) {
-		if (strcmp(l->name, name) == 0)
-			return true;
-	}
-	if ((l = calloc(1, sizeof(*l))) == NULL)
-		return false;
-	snprintf(l->name, sizeof(l->name), "%s", name);
-	l->next = x->leased;
-	x->leased = l;
-	return true;
-}
-
-struct lease {
-	struct job job;
-	struct service *s;
-	char session[SESSION_ID_MAX + 1];
-	uint64_t serial;
-	uint32_t rid;
-	char name[GRANT_NAME_MAX];
-	struct keep *value;
-	char *metadata;
-	uint32_t version;
-	int err;
-};
-
-static void
-lease_free(struct job *j)
-{
-	struct lease *q = (struct lease *)j;
-
-	keep_free(q->value);
-	free(q->metadata);
-	free(q);
-}
-
-static void
-lease_run(struct job *j, struct house *h)
-{
-	struct lease *q = (struct lease *)j;
-	struct metadata m;
-	json_t *json;
-
-	if ((q->err = house_lease(h, q->name, &m, &q->value, NULL)) != 0)
-		return;
-	json = metadata_to_json(&m);
-	q->metadata = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-	q->version = m.version;
-	q->err = q->metadata == NULL ? ERR_NOMEM : 0;
-	json_decref(json);
-	metadata_free(&m);
-}
-
-static void
-send_lease(struct session *x, struct lease *q)
-{
-	struct lease_given m = {
-	    .rid = q->rid, .err = q->err, .credential = span_str(q->name)};
-	int r;
-
-	/* What it may have can have changed meanwhile. */
-	if (m.err == 0 && !names_has(&x->credentials, q->name))
-		m.err = ERR_DENIED;
-	if (m.err == 0 && !remember_lease(x, q->name))
-		m.err = ERR_NOMEM;
-	if (m.err == 0) {
-		m.version = q->version;
-		m.metadata = span_str(q->metadata);
-		m.secret = keep_reveal(q->value);
-	}
-	if ((r = link_send(x->courier, &msg_lease_given, &m, -1)) != 0) {
-		link_free(x->courier);
-		x->courier = NULL;
-		log_event(LOG_ERROR, "vault_courier_queue",
-		    LOG_STR("session", x->id), LOG_ERR(r));
-	}
-}
-
-static void
-lease_done(struct job *j)
-{
-	struct lease *q = (struct lease *)j;
-	struct session *x = find(q->s, q->session);
-
-	if (x != NULL && x->courier != NULL && !link_broken(x->courier) &&
-	    x->courier_serial == q->serial) {
-		x->courier_asks--;
-		send_lease(x, q);
-	}
-}
-
-static int
-push_lease(struct session *x, uint32_t rid, const char *name)
-{
-	struct lease *q = calloc(1, sizeof(*q));
-	int r;
-
-	if (q == NULL)
-		return ERR_NOMEM;
-	q->job.run = lease_run;
-	q->job.done = lease_done;
-	q->job.free = lease_free;
-	q->s = x->s;
-	q->serial = x->courier_serial;
-	q->rid = rid;
-	snprintf(q->session, sizeof(q->session), "%s", x->id);
-	snprintf(q->name, sizeof(q->name), "%s", name);
-	if ((r = worker_push(x->s->worker, &q->job)) != 0)
-		lease_free(&q->job);
-	else
-		x->courier_asks++;
-	return r;
-}
-
-static int
-on_lease_ask(void *ctx, struct link *l, const void *msg, int fd)
-{
-	struct session *x = ctx;
-	const struct lease_ask *m = msg;
-	struct lease_given no = {
-	    .rid = m->rid, .err = ERR_DENIED, .credential = m->credential};
-	char name[GRANT_NAME_MAX];
-
-	(void)fd;
-	if (x->courier_asks >= ASKS_MAX)
-		return ERR_TOO_BIG;
-	if (span_copy(m->credential, name, sizeof(name)) == 0 &&
-	    names_has(&x->credentials, name)) {
-		no.err = push_lease(x, m->rid, name);
-		if (no.err == 0)
-			return 0;
-	} else {
-		log_event(LOG_WARN, "vault_lease_denied",
-		    LOG_STR("session", x->id),
-		    LOG_SPAN("credential", m->credential));
-	}
-	return link_send(l, &msg_lease_given, &no, -1);
-}
-
-static const struct link_rule courier_rules[] = {
-    {&msg_lease_ask, on_lease_ask},
-};
-
-static void
-on_courier_break(void *ctx, struct link *l, int err)
-{
-	struct session *x = ctx;
-
-	drop(x, l, "courier", err);
-}
-
-static void
-tell_one(struct session *x, const char *name, uint32_t version)
-{
-	struct lease_changed m = {
-	    .credential = span_str(name), .version = version};
-
-	if (x->courier == NULL || link_broken(x->courier))
-		return;
-	/* Out before anybody is told that it is done. A courier that does
-	 * not take it loses its link, and with that what it leased. */
-	if (link_send(x->courier, &msg_lease_changed, &m, -1) != 0 ||
-	    link_flush(x->courier, 20) != 0) {
-		log_event(
-		    LOG_ERROR, "vault_courier_deaf", LOG_STR("session", x->id));
-		link_free(x->courier);
-		x->courier = NULL;
-	}
-}
-
-static void
-tell_session(struct session *x, const char *name, uint32_t version)
-{
-	struct leased **at = &x->leased;
-
-	while (*at != NULL) {
-		struct leased *l = *at;
-		if (name != NULL && strcmp(l->name, name) != 0) {
-			at = &l->next;
-			continue;
-		}
-		*at = l->next;
-		tell_one(x, l->name, version);
-		free(l);
-	}
-}
-
-void
-session_tell_changed(struct service *s, const char *name, uint32_t version)
-{
-	for (struct session *x = s->sessions; x != NULL; x = x->next)
-		tell_session(x, name, version);
 }
 
 /* --- the session's CA ------------------------------------------------ */
@@ -461,7 +227,7 @@ static void
 ca_done(struct job *j)
 {
 	struct ca *q = (struct ca *)j;
-	struct session *x = find(q->s, q->session);
+	struct session *x = session_find(q->s, q->session);
 	struct ca_given m = {.rid = q->rid, .err = q->err};
 
 	if (q->err == 0) {
@@ -542,7 +308,8 @@ on_gate_break(void *ctx, struct link *l, int err)
 {
 	struct session *x = ctx;
 
-	drop(x, l, "gate", err);
+	(void)l;
+	session_drop(x, "gate", err);
 }
 
 /* --- what the supervisor says ---------------------------------------- */
@@ -572,7 +339,7 @@ take_back(struct session *x)
 				continue;
 			char name[GRANT_NAME_MAX];
 			memcpy(name, l->name, sizeof(name));
-			tell_session(x, name, 0);
+			leases_take_back(x, name, 0);
 			again = true;
 			break;
 		}
@@ -614,13 +381,26 @@ session_describe(struct service *s, struct span id, struct span descriptor)
 	return 0;
 }
 
+static void
+on_courier_break(void *ctx, struct link *l, int err)
+{
+	struct session *x = ctx;
+
+	(void)l;
+	session_drop(x, "courier", err);
+	if (err == ERR_UNAVAILABLE)
+		settle_gone(x);
+	else
+		settle_kill(x);
+}
+
 static int
 take_courier(struct session *x, int fd)
 {
 	struct link_options o = {.self = LINK_VAULT,
 	    .peer = LINK_COURIER,
-	    .rules = courier_rules,
-	    .n_rules = sizeof(courier_rules) / sizeof(courier_rules[0]),
+	    .rules = lease_rules,
+	    .n_rules = lease_rules_n,
 	    .ctx = x,
 	    .on_break = on_courier_break,
 	    .secret = true};
@@ -629,7 +409,8 @@ take_courier(struct session *x, int fd)
 	x->courier = NULL;
 	x->courier_serial++;
 	x->courier_asks = 0;
-	forget_leases(x);
+	leases_forget(x);
+	settle_gone(x); /* the one before is dead */
 	return link_new(x->s->loop, fd, &o, &x->courier);
 }
 
@@ -710,6 +491,7 @@ session_gone(struct service *s, struct span id)
 		*at = x->next;
 		s->n_sessions--;
 		session_free(x);
+		door_settled(s->door);
 		break;
 	}
 	if (f == NULL || span_copy(id, f->session, sizeof(f->session)) != 0) {

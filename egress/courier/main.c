@@ -267,15 +267,15 @@ static int
 on_changed(void *ctx, struct link *l, const void *message, int fd)
 {
 	const struct lease_changed *m = message;
+	struct lease_settled done = {.serial = m->serial};
 	struct app *a = ctx;
 
-	(void)l;
 	(void)fd;
 	leases_changed(a->c.leases, m->credential);
 	exchange_credential_changed(&a->c, m->credential,
 	    m->version == 0 ? REASON_REVOKED : REASON_RETIRED_CONNECTION);
 	pool_drop(a->c.pool);
-	return 0;
+	return link_send(l, &msg_lease_settled, &done, -1);
 }
 
 static const struct link_rule vault_rules[] = {

@@ -90,7 +90,11 @@ class House:
     def serve_vault(self):
         try:
             while True:
-                _, (rid, name), _ = self.vault.receive(3600)
+                kind, values, _ = self.vault.receive(3600)
+                if kind == "lease_settled":
+                    self.settled = values[0]
+                    continue
+                rid, name = values
                 self.asks += 1
                 good = self.vault_err == 0
                 self.vault.send(
@@ -494,12 +498,12 @@ def test_rotation():
         assert h.get()[0] == 200 and h.get()[0] == 200
         assert len(h.dials) == 1
         h.secret, h.version = b"sk-canary-second-ABCDEFGH", 2
-        h.vault.send("lease_changed", "demo", 2)
+        h.vault.send("lease_changed", "demo", 2, 7)
         until = time.monotonic() + 10
         while b"second" not in bytes(up.received):
             assert h.get()[0] == 200
             assert time.monotonic() < until
-        assert len(h.dials) == 2
+        assert len(h.dials) == 2 and h.settled == 7
     run()
 
 
@@ -529,7 +533,7 @@ def test_socket_ends():
         "token-expired": lambda h, s: h.family(ms=0),
         "revoked": lambda h, s: h.cut(2, FAMILY),
         "retired-connection": lambda h, s: h.vault.send(
-            "lease_changed", "demo", 2),
+            "lease_changed", "demo", 2, 9),
         "bad-request": lambda h, s: h.gate.send("bytes", s, b"\x81\x01x"),
     }
     for word, end in ends.items():

@@ -220,6 +220,29 @@ def test_narrowing_holds():
     guest.end()
 
 
+def test_rotation_is_settled():
+    "rotate answers when no courier writes with the old value any more"
+    guest, other = house.session("settles", "one"), \
+        house.session("apart", "two")
+    a, two = download(guest, A), download(other, TWO)
+    pids = [p["pid"] for p in house.processes(None, other.id)]
+    house.hatcheck("credential", "rotate", "demo", stdin=KEY.encode() + b"2")
+    assert not flows(a) and flows(two)
+    a, pid = download(guest, A), pid_of("courier", guest)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        house.hatcheck("credential", "rotate", "demo",
+                       stdin=KEY.encode() + b"3")
+        assert not lives(pid)
+    finally:
+        go_on(pid)
+    assert not flows(a) and flows(two)
+    assert pids == [p["pid"] for p in house.processes(None, other.id)]
+    wait_for(lambda: flows(download(guest, A)))
+    guest.end()
+    other.end()
+
+
 def test_minter_dies_while_revoking():
     "kill -9 of the minter between its commit and its answer: revoked"
     for i, kind in enumerate(("session", "token", "grant", "session")):

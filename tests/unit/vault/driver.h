@@ -38,6 +38,7 @@ struct vault {
 	char config[96], state[96], sock[96], log[96];
 	struct ev_loop *loop;
 	struct link *control;
+	char killed[SESSION_ID_MAX + 1]; /* the session that it wants dead */
 	bool ready;
 	pid_t pid;
 	int listen_fd;
@@ -127,7 +128,24 @@ on_ready_(void *ctx, struct link *l, const void *m, int fd)
 	return 0;
 }
 
-static const struct link_rule control_rules_[] = {{&msg_ready, on_ready_}};
+static int
+on_kill_(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct vault *v = ctx;
+
+	(void)l;
+	(void)fd;
+	assert_int_equal(
+	    span_copy(((const struct ctl_session_kill *)m)->session, v->killed,
+		sizeof(v->killed)),
+	    0);
+	return 0;
+}
+
+static const struct link_rule control_rules_[] = {
+    {&msg_ready, on_ready_},
+    {&msg_session_kill, on_kill_},
+};
 
 static inline const char *
 program_path(void)
@@ -180,7 +198,7 @@ vault_spawn(struct vault *v)
 	struct link_options o = {.self = LINK_SUPERVISOR,
 	    .peer = LINK_VAULT,
 	    .rules = control_rules_,
-	    .n_rules = 1,
+	    .n_rules = sizeof(control_rules_) / sizeof(control_rules_[0]),
 	    .ctx = v};
 	int pair[2];
 
@@ -297,21 +315,29 @@ connect_vault(struct vault *v)
 	return fd;
 }
 
-/* ERR_* of the connection itself; r is filled when 0. */
+/* Ask; the answer is answered()'s to take, or *err says why not. */
 static inline int
-try_call(struct vault *v, const char *verb, const char *json,
-    struct span secret, struct reply *r)
+ask(struct vault *v, const char *verb, const char *json, struct span secret,
+    int *err)
 {
-	struct vault_request q = {.verb = span_str(verb),
-	    .json = span_str(json),
-	    .secret = secret};
+	struct vault_request q = {
+	    .verb = span_str(verb), .json = span_str(json), .secret = secret};
+	int fd = connect_vault(v);
+
+	if ((*err = link_call_hello(fd, LINK_CLI, LINK_VAULT, LONG_MS)) == 0)
+		*err = link_call_send(fd, &msg_vault_request, &q, LONG_MS);
+	return fd;
+}
+
+/* ERR_* of the connection itself; r is filled when 0. Closes fd. */
+static inline int
+answered(int fd, struct reply *r)
+{
 	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
 	struct vault_reply m;
-	int fd = connect_vault(v), err;
+	int err;
 
-	if ((err = link_call_hello(fd, LINK_CLI, LINK_VAULT, LONG_MS)) == 0 &&
-	    (err = link_call_send(fd, &msg_vault_request, &q, LONG_MS)) == 0 &&
-	    (err = link_call_receive(
+	if ((err = link_call_receive(
 		 fd, &msg_vault_reply, &m, store, LONG_MS)) == 0) {
 		memset(r, 0, sizeof(*r));
 		r->err = m.err;
@@ -328,13 +354,25 @@ try_call(struct vault *v, const char *verb, const char *json,
 	return err;
 }
 
+/* ERR_* of the connection itself; r is filled when 0. */
+static inline int
+try_call(struct vault *v, const char *verb, const char *json,
+    struct span secret, struct reply *r)
+{
+	int err, fd = ask(v, verb, json, secret, &err);
+
+	if (err == 0)
+		return answered(fd, r);
+	close(fd);
+	return err;
+}
+
 static inline struct reply
 call(struct vault *v, const char *verb, const char *json, const char *secret)
 {
 	struct reply r;
 
-	assert_int_equal(
-	    try_call(v, verb, json, span_str(secret), &r), 0);
+	assert_int_equal(try_call(v, verb, json, span_str(secret), &r), 0);
 	return r;
 }
 
@@ -351,23 +389,22 @@ good(struct vault *v, const char *verb, const char *json, const char *secret)
 }
 
 static inline void
-do_good(struct vault *v, const char *verb, const char *json,
-    const char *secret)
+do_good(struct vault *v, const char *verb, const char *json, const char *secret)
 {
 	json_decref(good(v, verb, json, secret));
 }
 
 /* A call that must be refused so, saying so. */
 static inline void
-refused(struct vault *v, const char *verb, const char *json,
-    const char *secret, int err, const char *saying)
+refused(struct vault *v, const char *verb, const char *json, const char *secret,
+    int err, const char *saying)
 {
 	struct reply r = call(v, verb, json, secret);
 
 	assert_int_equal(r.err, err);
 	if (strstr(r.what, saying) == NULL)
-		fail_msg("%s: \"%s\" does not say \"%s\"", verb, r.what,
-		    saying);
+		fail_msg(
+		    "%s: \"%s\" does not say \"%s\"", verb, r.what, saying);
 	json_decref(r.json);
 }
 
@@ -388,8 +425,7 @@ send_lease(int fd, uint32_t rid, const char *name)
 {
 	struct lease_ask ask = {.rid = rid, .credential = span_str(name)};
 
-	assert_int_equal(
-	    link_call_send(fd, &msg_lease_ask, &ask, LONG_MS), 0);
+	assert_int_equal(link_call_send(fd, &msg_lease_ask, &ask, LONG_MS), 0);
 }
 
 /* store outlives the result. */
@@ -405,8 +441,9 @@ lease(int fd, uint32_t rid, const char *name, struct buf *store)
 	return m;
 }
 
-static inline void
-expect_changed(int fd, const char *name, uint32_t version)
+/* The number that its settling is to say. */
+static inline uint32_t
+told_changed(int fd, const char *name, uint32_t version)
 {
 	struct buf *store = buf_new(4096);
 	struct lease_changed m;
@@ -416,6 +453,37 @@ expect_changed(int fd, const char *name, uint32_t version)
 	assert_true(span_is(m.credential, name));
 	assert_int_equal(m.version, version);
 	buf_free(store);
+	return m.serial;
+}
+
+static inline void
+say_settled(int fd, uint32_t serial)
+{
+	struct lease_settled m = {.serial = serial};
+
+	assert_int_equal(
+	    link_call_send(fd, &msg_lease_settled, &m, LONG_MS), 0);
+}
+
+static inline void
+expect_changed(int fd, const char *name, uint32_t version)
+{
+	say_settled(fd, told_changed(fd, name, version));
+}
+
+/* A good call that takes something from that courier, which settles it. */
+static inline void
+do_settled(struct vault *v, const char *verb, const char *json,
+    const char *secret, int courier, uint32_t version)
+{
+	struct reply r;
+	int err, fd = ask(v, verb, json, span_str(secret), &err);
+
+	assert_int_equal(err, 0);
+	expect_changed(courier, "demo", version);
+	assert_int_equal(answered(fd, &r), 0);
+	assert_int_equal(r.err, 0);
+	json_decref(r.json);
 }
 
 /* Nothing waits to be read. */
@@ -434,8 +502,8 @@ expect_state(int fd, enum vault_state state)
 	struct keeper_state m;
 
 	do {
-		assert_int_equal(link_call_receive(fd, &msg_keeper_state, &m,
-				     store, LONG_MS),
+		assert_int_equal(link_call_receive(
+				     fd, &msg_keeper_state, &m, store, LONG_MS),
 		    0);
 	} while (m.state != state);
 	buf_free(store);

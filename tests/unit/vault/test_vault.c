@@ -48,7 +48,8 @@ a_credential_reaches_only_a_courier_that_may_have_it(void **state)
 	assert_int_equal(m.err, 0);
 	assert_true(span_is(m.secret, VALUE));
 	assert_int_equal(m.version, 1);
-	assert_non_null(memmem(m.metadata.p, m.metadata.n, "api.demo.test", 13));
+	assert_non_null(
+	    memmem(m.metadata.p, m.metadata.n, "api.demo.test", 13));
 	m = lease(other, 3, "demo", store);
 	assert_int_equal(m.err, ERR_DENIED);
 	assert_int_equal(m.secret.n, 0);
@@ -63,38 +64,77 @@ a_credential_reaches_only_a_courier_that_may_have_it(void **state)
 }
 
 static void
-changes_are_told_before_they_are_acknowledged(void **state)
+changes_are_settled_before_they_are_acknowledged(void **state)
 {
 	struct vault *v = *state;
 	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
 	int courier = peer(v, LINK_COURIER, "s-1", DESC);
+	int err, asked;
+	struct reply r;
 
 	add(v, "demo", VALUE);
 	assert_int_equal(lease(courier, 1, "demo", store).err, 0);
-	do_good(v, "credential.rotate", "{\"name\":\"demo\"}", VALUE "-2");
-	/* The reply is here: so is this. */
-	struct pollfd p = {.fd = courier, .events = POLLIN};
-	assert_int_equal(poll(&p, 1, 0), 1);
-	expect_changed(courier, "demo", 2);
+	asked = ask(v, "credential.rotate", "{\"name\":\"demo\"}",
+	    span_str(VALUE "-2"), &err);
+	assert_int_equal(err, 0);
+	uint32_t serial = told_changed(courier, "demo", 2);
+	/* The vault goes on, but that answer waits for the courier. */
+	do_good(v, "status", "{}", NULL);
+	expect_silence(asked);
+	say_settled(courier, serial);
+	assert_int_equal(answered(asked, &r), 0);
+	assert_int_equal(r.err, 0);
+	json_decref(r.json);
 	struct lease_given m = lease(courier, 2, "demo", store);
 	assert_true(span_is(m.secret, VALUE "-2"));
 	assert_int_equal(m.version, 2);
-	do_good(v, "credential.bind",
+	do_settled(v, "credential.bind",
 	    "{\"name\":\"demo\",\"bindings\":[{\"hosts\":[\"x.demo.test\"],"
 	    "\"slot\":{\"type\":\"header\",\"name\":\"x-key\"}}]}",
-	    NULL);
-	expect_changed(courier, "demo", 2);
+	    NULL, courier, 2);
 	m = lease(courier, 3, "demo", store);
 	assert_null(memmem(m.metadata.p, m.metadata.n, "api.demo", 8));
 	assert_non_null(memmem(m.metadata.p, m.metadata.n, "x-key", 5));
-	do_good(v, "credential.remove", "{\"name\":\"demo\"}", NULL);
-	expect_changed(courier, "demo", 0);
+	do_settled(
+	    v, "credential.remove", "{\"name\":\"demo\"}", NULL, courier, 0);
 	assert_int_equal(lease(courier, 4, "demo", store).err, ERR_NOT_FOUND);
 	/* One that leased nothing since is left alone. */
 	add(v, "demo", VALUE);
 	expect_silence(courier);
 	buf_free(store);
 	close(courier);
+}
+
+/* Its death is an answer, too; and only that of the one that was asked. */
+static void
+the_silent_are_killed_before_it_is_acknowledged(void **state)
+{
+	struct vault *v = *state;
+	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
+	int courier = peer(v, LINK_COURIER, "s-1", DESC);
+	int other = peer(v, LINK_COURIER, "s-2", DESC);
+	int err, asked;
+	struct reply r;
+
+	add(v, "demo", VALUE);
+	assert_int_equal(lease(courier, 1, "demo", store).err, 0);
+	assert_int_equal(lease(other, 1, "demo", store).err, 0);
+	asked = ask(v, "credential.rotate", "{\"name\":\"demo\"}",
+	    span_str(VALUE "-2"), &err);
+	assert_int_equal(err, 0);
+	expect_changed(other, "demo", 2);
+	(void)told_changed(courier, "demo", 2);
+	while (v->killed[0] == '\0')
+		ev_run(v->loop, EVRUN_ONCE);
+	assert_string_equal(v->killed, "s-1");
+	do_good(v, "status", "{}", NULL);
+	expect_silence(asked);
+	close(courier); /* as its death does */
+	assert_int_equal(answered(asked, &r), 0);
+	assert_int_equal(r.err, 0);
+	json_decref(r.json);
+	buf_free(store);
+	close(other);
 }
 
 static void
@@ -108,8 +148,7 @@ locking_takes_everything_back(void **state)
 	expect_state(minter, VAULT_OPEN);
 	add(v, "demo", VALUE);
 	assert_int_equal(lease(courier, 1, "demo", store).err, 0);
-	do_good(v, "lock", "{}", NULL);
-	expect_changed(courier, "demo", 0);
+	do_settled(v, "lock", "{}", NULL, courier, 0);
 	expect_state(minter, VAULT_LOCKED);
 	assert_int_equal(lease(courier, 2, "demo", store).err, ERR_LOCKED);
 	refused(v, "credential.list", "{}", NULL, ERR_LOCKED, "locked");
@@ -135,14 +174,14 @@ everything_is_there_after_a_restart(void **state)
 	expect_state(minter, VAULT_OPEN);
 	assert_int_equal(
 	    link_call_send(minter, &msg_keeper_get, &get, LONG_MS), 0);
-	assert_int_equal(link_call_receive(
-			     minter, &msg_keeper_got, &got, store, LONG_MS),
+	assert_int_equal(
+	    link_call_receive(minter, &msg_keeper_got, &got, store, LONG_MS),
 	    0);
 	assert_int_equal(got.err, ERR_NOT_FOUND);
 	assert_int_equal(
 	    link_call_send(minter, &msg_keeper_put, &put, LONG_MS), 0);
-	assert_int_equal(link_call_receive(
-			     minter, &msg_keeper_got, &got, store, LONG_MS),
+	assert_int_equal(
+	    link_call_receive(minter, &msg_keeper_got, &got, store, LONG_MS),
 	    0);
 	assert_int_equal(got.err, 0);
 	assert_int_equal(got.rid, 7);
@@ -154,8 +193,8 @@ everything_is_there_after_a_restart(void **state)
 	expect_state(minter, VAULT_OPEN);
 	assert_int_equal(
 	    link_call_send(minter, &msg_keeper_get, &get, LONG_MS), 0);
-	assert_int_equal(link_call_receive(
-			     minter, &msg_keeper_got, &got, store, LONG_MS),
+	assert_int_equal(
+	    link_call_receive(minter, &msg_keeper_got, &got, store, LONG_MS),
 	    0);
 	assert_int_equal(got.err, 0);
 	assert_true(span_is(got.bytes, "K"));
@@ -216,7 +255,8 @@ a_root_lives_as_long_as_its_session(void **state)
 	assert_int_equal(ca_issuer_open(buf_span(inter), buf_span(root), key,
 			     time(NULL), &issuer),
 	    0);
-	assert_int_equal(ca_leaf(issuer, "api.demo.test", time(NULL), &leaf), 0);
+	assert_int_equal(
+	    ca_leaf(issuer, "api.demo.test", time(NULL), &leaf), 0);
 	X509_free(leaf);
 	ca_issuer_free(issuer);
 	/* Another session, another root. */
@@ -225,8 +265,7 @@ a_root_lives_as_long_as_its_session(void **state)
 	assert_false(same(root, again));
 	/* New hosts: told to ask again; the root stays. */
 	struct buf *store = buf_new(4096);
-	describe(v, "s-1",
-	    "{\"credentials\":[],\"hosts\":[\"*.other.test\"]}");
+	describe(v, "s-1", "{\"credentials\":[],\"hosts\":[\"*.other.test\"]}");
 	assert_int_equal(
 	    link_call_receive(gate, &msg_ca_stale, NULL, store, LONG_MS), 0);
 	ask_ca(gate, key, again, inter);
@@ -269,8 +308,9 @@ values_that_cannot_be_sent_or_scrubbed_are_refused(void **state)
 	    {"bearer", "short", "12 bytes"},
 	    {"header", " 0123456789abc", "space"},
 	    {"header", "0123456789\tabc", "control"},
-	    {"basic", "0123456789\x7f"
-		      "abc",
+	    {"basic",
+		"0123456789\x7f"
+		"abc",
 		"control"},
 	    {"query", "0123456789\nabc", "control"},
 	    {"cookie", "0123456789abc", "no kind"},
@@ -281,8 +321,8 @@ values_that_cannot_be_sent_or_scrubbed_are_refused(void **state)
 		snprintf(json, sizeof(json),
 		    "{\"name\":\"x\",\"kind\":\"%s\",\"bindings\":[]}",
 		    rows[i].kind);
-		refused(v, "credential.add", json, rows[i].value,
-		    ERR_ARGUMENT, rows[i].saying);
+		refused(v, "credential.add", json, rows[i].value, ERR_ARGUMENT,
+		    rows[i].saying);
 	}
 	do_good(v, "credential.add",
 	    "{\"name\":\"x\",\"kind\":\"bearer\",\"bindings\":[],"
@@ -318,9 +358,8 @@ odd_requests_are_refused(void **state)
 	refused(v, "credential.add",
 	    "{\"name\":\"x\",\"kind\":\"bearer\",\"version\":9}", VALUE,
 	    ERR_ARGUMENT, "Version");
-	refused(v, "credential.add",
-	    "{\"name\":\"../x\",\"kind\":\"bearer\"}", VALUE, ERR_ARGUMENT,
-	    "");
+	refused(v, "credential.add", "{\"name\":\"../x\",\"kind\":\"bearer\"}",
+	    VALUE, ERR_ARGUMENT, "");
 }
 
 static void
@@ -395,9 +434,9 @@ versions_are_kept_and_bounded(void **state)
 	struct lease_given m = lease(courier, 1, "demo", store);
 	assert_int_equal(m.version, 12);
 	assert_true(span_is(m.secret, VALUE "-12"));
-	do_good(v, "credential.remove", "{\"name\":\"demo\"}", NULL);
+	do_settled(
+	    v, "credential.remove", "{\"name\":\"demo\"}", NULL, courier, 0);
 	add(v, "demo", VALUE);
-	expect_changed(courier, "demo", 0);
 	m = lease(courier, 2, "demo", store);
 	assert_int_equal(m.version, 1);
 	buf_free(store);
@@ -460,8 +499,7 @@ the_key_can_be_changed(void **state)
 
 	add(v, "demo", VALUE);
 	j = good(v, "migrate",
-	    "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}",
-	    "correct horse");
+	    "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}", "correct horse");
 	assert_int_equal(
 	    json_integer_value(json_object_get(j, "credentials")), 1);
 	json_decref(j);
@@ -472,8 +510,8 @@ the_key_can_be_changed(void **state)
 	do_good(v, "unlock", "{}", "correct horse");
 	expect_secret(v, "demo", VALUE);
 	/* Another passphrase; the old one is gone. */
-	do_good(v, "migrate",
-	    "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}", "other horse");
+	do_good(v, "migrate", "{\"to\":\"sealed-file\",\"key\":\"passphrase\"}",
+	    "other horse");
 	vault_kill(v);
 	vault_start(v);
 	refused(v, "unlock", "{}", "correct horse", ERR_CRYPTO, "wrong");
@@ -523,8 +561,8 @@ backup(struct vault *v, const char *passphrase)
 }
 
 static void
-restore(struct vault *v, const char *text, const char *passphrase,
-    struct reply *r)
+restore(
+    struct vault *v, const char *text, const char *passphrase, struct reply *r)
 {
 	char *json = malloc(strlen(text) + 64);
 
@@ -555,8 +593,8 @@ a_backup_comes_back_whole_or_not_at_all(void **state)
 	do_good(v, "credential.rotate", "{\"name\":\"two\"}", VALUE "-new");
 	restore(v, text, "a backup passphrase", &r);
 	assert_int_equal(r.err, ERR_EXISTS);
-	refused(v, "credential.show", "{\"name\":\"one\"}", NULL,
-	    ERR_NOT_FOUND, "one");
+	refused(v, "credential.show", "{\"name\":\"one\"}", NULL, ERR_NOT_FOUND,
+	    "one");
 	expect_secret(v, "two", VALUE "-new");
 	/* Free names: all is back. */
 	do_good(v, "credential.remove", "{\"name\":\"two\"}", NULL);
@@ -594,7 +632,7 @@ kill_9_loses_nothing_acknowledged(void **state)
 		if (killer == 0) {
 			/* Later in each round: a busy disk needs longer. */
 			usleep((useconds_t)(2000 + round * 40000 +
-			    (int)randombytes_uniform(30000)));
+					    (int)randombytes_uniform(30000)));
 			kill(v->pid, SIGKILL);
 			_exit(0);
 		}
@@ -617,10 +655,10 @@ kill_9_loses_nothing_acknowledged(void **state)
 			    buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
 			if (link_call_hello(fd, LINK_CLI, LINK_VAULT, 500) ==
 				0 &&
-			    link_call_send(
-				fd, &msg_vault_request, &q, 2000) == 0 &&
-			    link_call_receive(fd, &msg_vault_reply, &m, store,
-				2000) == 0)
+			    link_call_send(fd, &msg_vault_request, &q, 2000) ==
+				0 &&
+			    link_call_receive(
+				fd, &msg_vault_reply, &m, store, 2000) == 0)
 				acked[n] = m.err == 0;
 			buf_free(store);
 			close(fd);
@@ -658,8 +696,8 @@ without_configuration_it_says_so(void **state)
 	snprintf(path, sizeof(path), "%s/vault.json", v->config);
 	unlink(path);
 	vault_start(v);
-	refused(v, "credential.list", "{}", NULL, ERR_UNAVAILABLE,
-	    "not set up");
+	refused(
+	    v, "credential.list", "{}", NULL, ERR_UNAVAILABLE, "not set up");
 	j = good(v, "status", "{}", NULL);
 	assert_string_equal(json_text(j, "state"), "uninitialised");
 	json_decref(j);
@@ -678,7 +716,8 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(a_credential_reaches_only_a_courier_that_may_have_it),
-	    T(changes_are_told_before_they_are_acknowledged),
+	    T(changes_are_settled_before_they_are_acknowledged),
+	    T(the_silent_are_killed_before_it_is_acknowledged),
 	    T(locking_takes_everything_back),
 	    T(everything_is_there_after_a_restart),
 	    T(a_root_lives_as_long_as_its_session),

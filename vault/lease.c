@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+/* What for: one credential for a session's courier, for a while. Trusts:
+ * the socket for the session, the supervisor's descriptor for what it may
+ * have; never a message of the courier's. At a bound: drops its link. */
+#include "vault/session_in.h"
+
+#include "lib/log.h"
+#include "messages/lease.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void
+leases_forget(struct session *x)
+{
+	while (x->leased != NULL) {
+		struct leased *l = x->leased;
+		x->leased = l->next;
+		free(l);
+	}
+}
+
+static bool
+remember_lease(struct session *x, const char *name)
+{
+	struct leased *l;
+
+	for (l = x->leased; l != NULL; l = l->next) {
+		if (strcmp(l->name, name) == 0)
+			return true;
+	}
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return false;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	l->next = x->leased;
+	x->leased = l;
+	return true;
+}
+
+struct lease {
+	struct job job;
+	struct service *s;
+	char session[SESSION_ID_MAX + 1];
+	uint64_t serial;
+	uint32_t rid;
+	char name[GRANT_NAME_MAX];
+	struct keep *value;
+	char *metadata;
+	uint32_t version;
+	int err;
+};
+
+static void
+lease_free(struct job *j)
+{
+	struct lease *q = (struct lease *)j;
+
+	keep_free(q->value);
+	free(q->metadata);
+	free(q);
+}
+
+static void
+lease_run(struct job *j, struct house *h)
+{
+	struct lease *q = (struct lease *)j;
+	struct metadata m;
+	json_t *json;
+
+	if ((q->err = house_lease(h, q->name, &m, &q->value, NULL)) != 0)
+		return;
+	json = metadata_to_json(&m);
+	q->metadata = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	q->version = m.version;
+	q->err = q->metadata == NULL ? ERR_NOMEM : 0;
+	json_decref(json);
+	metadata_free(&m);
+}
+
+static void
+send_lease(struct session *x, struct lease *q)
+{
+	struct lease_given m = {
+	    .rid = q->rid, .err = q->err, .credential = span_str(q->name)};
+	int r;
+
+	/* What it may have can have changed meanwhile. */
+	if (m.err == 0 && !names_has(&x->credentials, q->name))
+		m.err = ERR_DENIED;
+	if (m.err == 0 && !remember_lease(x, q->name))
+		m.err = ERR_NOMEM;
+	if (m.err == 0) {
+		m.version = q->version;
+		m.metadata = span_str(q->metadata);
+		m.secret = keep_reveal(q->value);
+	}
+	if ((r = link_send(x->courier, &msg_lease_given, &m, -1)) != 0) {
+		log_event(LOG_ERROR, "vault_courier_queue",
+		    LOG_STR("session", x->id), LOG_ERR(r));
+		settle_kill(x);
+	}
+}
+
+static void
+lease_done(struct job *j)
+{
+	struct lease *q = (struct lease *)j;
+	struct session *x = session_find(q->s, q->session);
+
+	if (x != NULL && x->courier != NULL && !link_broken(x->courier) &&
+	    x->courier_serial == q->serial) {
+		x->courier_asks--;
+		send_lease(x, q);
+	}
+}
+
+static int
+push_lease(struct session *x, uint32_t rid, const char *name)
+{
+	struct lease *q = calloc(1, sizeof(*q));
+	int r;
+
+	if (q == NULL)
+		return ERR_NOMEM;
+	q->job.run = lease_run;
+	q->job.done = lease_done;
+	q->job.free = lease_free;
+	q->s = x->s;
+	q->serial = x->courier_serial;
+	q->rid = rid;
+	snprintf(q->session, sizeof(q->session), "%s", x->id);
+	snprintf(q->name, sizeof(q->name), "%s", name);
+	if ((r = worker_push(x->s->worker, &q->job)) != 0)
+		lease_free(&q->job);
+	else
+		x->courier_asks++;
+	return r;
+}
+
+static int
+on_lease_ask(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *x = ctx;
+	const struct lease_ask *m = msg;
+	struct lease_given no = {
+	    .rid = m->rid, .err = ERR_DENIED, .credential = m->credential};
+	char name[GRANT_NAME_MAX];
+
+	(void)fd;
+	if (x->courier_asks >= ASKS_MAX)
+		return ERR_TOO_BIG;
+	if (span_copy(m->credential, name, sizeof(name)) == 0 &&
+	    names_has(&x->credentials, name)) {
+		no.err = push_lease(x, m->rid, name);
+		if (no.err == 0)
+			return 0;
+	} else {
+		log_event(LOG_WARN, "vault_lease_denied",
+		    LOG_STR("session", x->id),
+		    LOG_SPAN("credential", m->credential));
+	}
+	return link_send(l, &msg_lease_given, &no, -1);
+}
+
+static int
+on_settled(void *ctx, struct link *l, const void *msg, int fd)
+{
+	const struct lease_settled *m = msg;
+
+	(void)l;
+	(void)fd;
+	return settle_confirmed(ctx, m->serial);
+}
+
+const struct link_rule lease_rules[] = {
+    {&msg_lease_ask, on_lease_ask},
+    {&msg_lease_settled, on_settled},
+};
+const size_t lease_rules_n = sizeof(lease_rules) / sizeof(lease_rules[0]);
+
+void
+leases_take_back(struct session *x, const char *name, uint32_t version)
+{
+	struct leased **at = &x->leased;
+
+	while (*at != NULL) {
+		struct leased *l = *at;
+		if (name != NULL && strcmp(l->name, name) != 0) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		settle_tell(x, l->name, version);
+		free(l);
+	}
+}
+
+void
+session_tell_changed(struct service *s, const char *name, uint32_t version)
+{
+	for (struct session *x = s->sessions; x != NULL; x = x->next)
+		leases_take_back(x, name, version);
+}
