@@ -20,6 +20,7 @@ URL = f"https://{HOST}/x"
 LIMITS = {"connections": 6, "head_bytes": 2048, "head_fields": 10,
           "head_seconds": 2, "idle_seconds": 2, "upstream_idle": 1,
           "upstream_idle_seconds": 1, "upstream_answer_seconds": 1,
+          "upstream_body_seconds": 2, "body_seconds": 4,
           "audit_refusals": 5, "decompression_ratio": 4}
 house = up = guest = None
 
@@ -185,6 +186,32 @@ def test_silent_upstream():
     go.set()
     up.answer = usual
     assert got[0] == 504 and guest.reason(got) == "upstream-timeout", got
+
+
+def test_silent_in_the_middle():
+    "an answer or a request that stops half-way ends, and not as a whole"
+    def half(_):
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+        go.wait(60)
+    usual, go = up.answer, threading.Event()
+    up.answer = half
+    try:
+        guest.get(URL)
+        raise AssertionError("half an answer passed as a whole one")
+    except (ConnectionError, OSError):
+        pass
+    finally:
+        go.set()
+        up.answer = usual
+    s = guest.tunnel(HOST)
+    s.sendall(f"POST /x HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n"
+              "\r\nhalf".encode())
+    s.settimeout(60)
+    try:
+        got = s.recv(65536)
+        assert b" 200 " not in got.split(b"\r\n")[0], got
+    except ConnectionResetError:
+        pass
 
 
 def test_bombs():
