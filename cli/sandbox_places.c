@@ -29,7 +29,11 @@ static const char *const in_home[] = {".ssh", ".gnupg", ".pki", ".aws",
     ".gradle/gradle.properties", ".vault-token", ".terraform.d", ".terraformrc",
     ".pgpass", ".my.cnf", ".claude", ".claude.json", ".codex", ".gemini",
     ".cache/huggingface/token", ".bashrc", ".bash_profile", ".profile",
-    ".zshrc", ".zshenv", ".bash_history", ".zsh_history", ".vim", ".emacs.d"};
+    ".zshrc", ".zshenv", ".bash_history", ".zsh_history", ".vim", ".emacs.d",
+    ".var/app", "snap", ".config/keepassxc", ".config/Bitwarden", ".boto",
+    ".s3cfg", ".databrickscfg", ".snowflake", ".config/stripe",
+    ".config/heroku", ".config/configstore", ".config/helm", ".minikube",
+    ".bundle/config", ".nuget", ".ansible", ".dockercfg", ".fly"};
 
 /* Not these, nor what is in them, whatever is said. */
 static const char *const never[] = {"/dev", "/proc", "/sys", "/etc/hatcheck",

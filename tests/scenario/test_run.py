@@ -195,6 +195,70 @@ def test_refused_places():
     assert not sessions()
 
 
+def test_keys_at_home():
+    "no place of keys at home is bound, by its name, a link, or its parent"
+    home = house.user_home
+    places = (".ssh", ".aws", ".config/gh", ".gnupg", ".kube", ".docker",
+              ".local/share/keyrings", ".config/hatcheck",
+              ".local/state/hatcheck", ".netrc", ".git-credentials",
+              ".password-store", ".mozilla", ".config/gcloud", "snap",
+              ".npmrc", ".config/keepassxc")
+    for place in places:
+        path = home / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(exist_ok=True)
+        (path / "key").write_text("canary-at-home")
+    (project / "link").symlink_to(home / ".ssh")
+    (project / "file").symlink_to(home / ".aws" / "key")
+    if os.getuid() == 0:
+        subprocess.run(["chown", "-R", f"{UID}:{UID}", home], check=True)
+    try:
+        for path in [*(home / p for p in places), home / ".ssh" / "key",
+                     home / ".config", home / ".local", home / ".local/share",
+                     project / "link", project / "file"]:
+            for option in ("--bind", "--ro-bind"):
+                r = run(option, str(path), "--", "cat", f"{path}/key")
+                assert r.returncode == 125 and b"canary" not in r.stdout, (
+                    path, r)
+                assert b"--expose" in r.stderr and b"leak" in r.stderr, r
+        for path in (home / ".ssh", home / ".config" / "gh"):
+            r = run("--", "cat", "key", cwd=path)
+            assert r.returncode == 125 and not r.stdout, r
+        fine = home / "src"
+        fine.mkdir()
+        os.chmod(fine, 0o777)
+        r = run("--bind", str(fine), "--", "ls", "-A", str(home))
+        assert (r.returncode, r.stdout) == (0, b"src\n"), r
+    finally:
+        for p in home.iterdir():
+            shutil.rmtree(p) if p.is_dir() else p.unlink()
+        clear()
+    assert not sessions()
+
+
+def test_socket_bound():
+    "a socket is not bound; one in a bound directory is covered, and told"
+    agent = house.base / "agent"
+    agent.mkdir()
+    os.chmod(agent, 0o777)
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(agent / "agent.1"))
+    os.chmod(agent / "agent.1", 0o777)
+    s.listen(8)
+    try:
+        for option in ("--bind", "--ro-bind"):
+            r = run(option, str(agent / "agent.1"), "--", "true")
+            assert r.returncode == 125 and b"no directory" in r.stderr, r
+            r = run(option, str(agent), "--", "python3", "-c",
+                    "import socket\n"
+                    "s = socket.socket(socket.AF_UNIX)\n"
+                    f"s.connect('{agent}/agent.1')")
+            assert r.returncode == 1 and b"agent.1 is covered" in r.stderr, r
+    finally:
+        s.close()
+        shutil.rmtree(agent)
+
+
 def test_bind():
     "--bind and --ro-bind let in what they name, links resolved"
     more = house.base / "more"
@@ -223,6 +287,65 @@ def test_scope():
     assert r.returncode in (2, 125) and b"--grant" in r.stderr, r
     r = run("--", "true", grant=("--grant", "nope"))
     assert r.returncode != 0 and not sessions(), r
+
+
+def codes(*words):
+    """What curl hears of each path, as `status reason`."""
+    r = run(*words, "--", "sh", "-c",
+            "for p in v1/x v2/x; do curl -s -w '%{http_code} ' -o body "
+            "https://api.demo.test/$p; grep -o 'refusal:[a-z-]*' body; "
+            "done; true", grant=())
+    clear()
+    assert r.returncode == 0, r
+    return r.stdout.decode().split("\n")[:-1]
+
+
+def test_allow():
+    "--allow is a grant of its own: one path passes on to the dialer"
+    rule = ("--allow", "GET api.demo.test/v1/**")
+    passed, refused = codes(*rule, "--credential", "demo")
+    # There is no such name: what was let through got as far as that.
+    assert re.match(r"50[24] refusal:dns-", passed), passed
+    assert refused == "403 refusal:path-not-granted", refused
+    r = run("--allow", "FETCH everything", "--", "true", grant=())
+    assert r.returncode == 2 and b"--allow" in r.stderr, r
+    r = run(*rule, "--credential", "nope", "--", "true", grant=())
+    assert r.returncode != 0 and b"nope" in r.stderr, r
+    assert not sessions()
+
+
+def test_preset():
+    "--preset is a known service: its hosts, its variables, a placeholder"
+    key = "ghp_" + secrets.token_hex(18)
+    house.hatcheck("credential", "add", "github", "--preset", "github",
+                   stdin=key.encode())
+    r = run("--preset", "github", "--", "sh", "-c",
+            "echo \"$GITHUB_TOKEN\"; /run/hatcheck-guest status; true",
+            grant=())
+    text = r.stdout.decode()
+    assert r.returncode == 0 and key not in text, r
+    assert re.match(r"ghp_\w{20,}\n", text), text
+    r = run("--preset", "github", "--", "sh", "-c", "env", grant=())
+    assert b"GITHUB_TOKEN=ghp_" in r.stdout and key.encode() not in r.stdout
+    r = run("--preset", "nope", "--", "true", grant=())
+    assert r.returncode != 0 and b"nope" in r.stderr, r
+    assert not sessions()
+
+
+def test_ttl():
+    "after --ttl the session is over, and the command goes on without it"
+    r = run("--ttl", "3s", "--", "sh", "-c",
+            "get() { curl -s -m 20 -o /dev/null -w '%{http_code}' "
+            "https://api.demo.test/v1/x; }; get; echo; "
+            "for i in $(seq 300); do [ \"$(get)\" = 200 ] || break; "
+            "sleep 0.1; done; echo over; get; exit 6")
+    assert r.returncode == 6, r
+    lines = r.stdout.split(b"\n")
+    assert lines[:2] == [b"200", b"over"] and lines[2] != b"200", r
+    for bad in ("0", "-1h", "later", "1000d"):
+        r = run("--ttl", bad, "--", "true")
+        assert r.returncode != 0 and b"ttl" in r.stderr, (bad, r)
+        assert not sessions()
 
 
 def test_signal():
