@@ -10,16 +10,18 @@
 #include <string.h>
 #include <strings.h>
 
-static const char status[] = "HTTP/1.1 407 ";
+static const char line_407[] = "HTTP/1.1 407 ";
 static const char field[] = "proxy-status: hatcheck; ";
 
 enum refused
 refused_look(const char *p, size_t n)
 {
-	const size_t s = sizeof(status) - 1, f = sizeof(field) - 1;
+	const size_t s = sizeof(line_407) - 1, f = sizeof(field) - 1;
 	const char *end, *line;
 
-	if (memcmp(p, status, n < s ? n : s) != 0)
+	if (n > REFUSED_HEAD)
+		n = REFUSED_HEAD;
+	if (memcmp(p, line_407, n < s ? n : s) != 0)
 		return REFUSED_NO;
 	end = n < s ? NULL : memmem(p, n, "\r\n\r\n", 4);
 	if (end == NULL)

@@ -142,7 +142,7 @@ text_print_json(const char *s)
 	putchar('"');
 }
 
-static void
+static void __attribute__((format(printf, 1, 0)))
 say(const char *fmt, va_list ap)
 {
 	char line[1024];
