@@ -37,6 +37,7 @@ struct link {
 	bool open;	    /* the channel is there */
 	bool dead;	    /* to be freed after this batch */
 	long long attached; /* ms: when the token was used */
+	long long until;    /* ms: no further attempt after this */
 	long long deadline; /* ms, 0 none */
 	long long next;	    /* ms: next attempt while not open */
 	long long pause;
@@ -112,15 +113,23 @@ link_new(struct bridge *b, int client)
 		l->watch[i] =
 		    (struct watch){.what = WATCH_PAIR, .fd = -1, .link = l};
 	l->watch[0].fd = client;
-	l->deadline = keeper_now() + BRIDGE_HOLD;
+	l->until = l->deadline = keeper_now() + BRIDGE_HOLD;
 	l->following = b->links;
 	b->links = l;
 	b->n_links++;
 	return l;
 }
 
-/* The gate does not know our token, as after a snapshot: what the client
- * said waits for the next one, as for a host that is away. */
+static void
+link_postpone(struct link *l)
+{
+	l->pause = l->pause == 0	       ? RETRY_FIRST
+		   : l->pause * 2 > RETRY_LAST ? RETRY_LAST
+					       : l->pause * 2;
+	l->next = keeper_now() + l->pause;
+}
+
+/* What the client said waits, as for a host that is away. */
 static void
 link_again(struct bridge *b, struct link *l)
 {
@@ -128,8 +137,18 @@ link_again(struct bridge *b, struct link *l)
 	watch_set(b, &l->watch[0], 0);
 	pair_again(&l->pair);
 	l->open = false;
-	l->deadline = keeper_now() + BRIDGE_HOLD;
-	l->next = l->pause = 0;
+	l->deadline = l->until;
+	link_postpone(l);
+}
+
+/* A gate that does not know our token, as after a snapshot, or that is not
+ * ready yet: is there more to try than to pass its answer on? */
+static bool
+worth_again(struct bridge *b, const struct link *l, enum pair_state state)
+{
+	if (keeper_now() >= l->until)
+		return false;
+	return state == PAIR_LATER || keeper_doubt(&b->keeper, l->attached);
 }
 
 static void
@@ -140,8 +159,8 @@ link_step(struct bridge *b, struct link *l)
 	if (l->dead || !l->open)
 		return;
 	state = pair_step(&l->pair);
-	if (state == PAIR_REFUSED) {
-		if (keeper_doubt(&b->keeper, l->attached)) {
+	if (state == PAIR_REFUSED || state == PAIR_LATER) {
+		if (worth_again(b, l, state)) {
 			link_again(b, l);
 			return;
 		}
@@ -160,20 +179,12 @@ link_step(struct bridge *b, struct link *l)
 			l->deadline = keeper_now() + BRIDGE_LINGER;
 		break;
 	case PAIR_GOING:
-	case PAIR_REFUSED: /* pair_pass() said no to that */
+	case PAIR_REFUSED: /* pair_pass() said no to these */
+	case PAIR_LATER:
 		break;
 	}
 	for (int i = 0; i < 2; i++)
 		watch_set(b, &l->watch[i], pair_events(&l->pair, i));
-}
-
-static void
-link_postpone(struct link *l)
-{
-	l->pause = l->pause == 0	       ? RETRY_FIRST
-		   : l->pause * 2 > RETRY_LAST ? RETRY_LAST
-					       : l->pause * 2;
-	l->next = keeper_now() + l->pause;
 }
 
 /* No token or no host: later, unless it is over. */

@@ -80,13 +80,13 @@ fill(struct flow *f, int fd, bool keep)
 }
 
 static void
-drain(struct flow *f, int fd)
+drain(struct flow *f, int fd, bool keep)
 {
 	ssize_t n = 0;
 
-	if (f->broken)
+	if (f->broken && !keep)
 		f->n = 0;
-	if (f->n > 0)
+	if (f->n > 0 && !f->broken)
 		n = send(fd, f->buf + f->start, f->n, MSG_NOSIGNAL);
 	if (n > 0) {
 		f->start += (size_t)n;
@@ -95,7 +95,8 @@ drain(struct flow *f, int fd)
 		/* The far end may have answered before it closed: go on
 		 * reading it, and drop what it does not want. */
 		f->broken = true;
-		f->n = 0;
+		if (!keep)
+			f->n = 0;
 	}
 	if (f->ended && f->n == 0 && !f->closed) {
 		/* A far end that is gone needs no telling. */
@@ -113,18 +114,40 @@ hung_up(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
-/* The first answer; false: wait for more of it before any is passed on. */
+/* The client said nothing yet, or CONNECT: while that was not answered,
+ * nothing can have come of it. */
 static bool
-look(struct pair *p, enum refused *what)
+harmless(const struct pair *p)
+{
+	static const char word[] = "CONNECT ";
+	const struct flow *f = &p->flow[0];
+	size_t n = f->start + f->n - p->before;
+
+	if (n > sizeof(word) - 1)
+		n = sizeof(word) - 1;
+	return memcmp(f->buf + p->before, word, n) == 0;
+}
+
+/* The beginning of the answer, while all can be said again; PAIR_GOING: wait
+ * for more of it before any is passed on. lost: the channel broke. */
+static enum pair_state
+look(struct pair *p, bool lost)
 {
 	const struct flow *f = &p->flow[1];
+	enum refused what = REFUSED_MORE;
 
-	*what = f->n == 0 ? REFUSED_MORE : refused_look(f->buf, f->n);
-	if (*what == REFUSED_MORE && !f->ended)
-		return false;
-	if (*what != REFUSED_YES)
-		p->fresh = false;
-	return true;
+	if (f->n > 0)
+		what = refused_look(f->buf, f->n);
+	else if ((lost || f->ended) && harmless(p))
+		return PAIR_LATER;
+	if (what == REFUSED_YES)
+		return PAIR_REFUSED;
+	if (what == REFUSED_LATER && harmless(p))
+		return PAIR_LATER;
+	if (what == REFUSED_MORE && !f->ended && !lost)
+		return PAIR_GOING;
+	p->fresh = false;
+	return PAIR_ANSWERED;
 }
 
 static int
@@ -136,22 +159,24 @@ step_out(struct pair *p)
 		p->fresh = false;
 	if (fill(f, p->side[0], p->fresh) != 0)
 		return -1;
-	drain(f, p->side[1]);
+	drain(f, p->side[1], p->fresh);
 	return 0;
 }
 
 enum pair_state
 pair_step(struct pair *p)
 {
-	enum refused what = REFUSED_NO;
+	enum pair_state first;
+	bool lost;
 
-	if (step_out(p) != 0 || fill(&p->flow[1], p->side[1], false) != 0)
+	if (step_out(p) != 0)
 		return PAIR_BROKEN;
-	if (p->fresh && !look(p, &what))
-		return PAIR_GOING;
-	if (what == REFUSED_YES)
-		return PAIR_REFUSED;
-	drain(&p->flow[1], p->side[0]);
+	lost = fill(&p->flow[1], p->side[1], false) != 0;
+	if (p->fresh && (first = look(p, lost)) != PAIR_ANSWERED)
+		return first;
+	if (lost)
+		return PAIR_BROKEN;
+	drain(&p->flow[1], p->side[0], false);
 	if (p->flow[1].broken)
 		return PAIR_BROKEN;
 	if (!p->flow[1].closed)
@@ -173,7 +198,6 @@ pair_again(struct pair *p)
 	f->closed = f->broken = false;
 	p->flow[1] = (struct flow){.buf = p->flow[1].buf};
 	p->before = 0;
-	pair_pass(p);
 }
 
 void

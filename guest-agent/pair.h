@@ -46,15 +46,19 @@ enum pair_state {
 			*/
 	PAIR_DONE,     /* both ways ended well */
 	PAIR_BROKEN,   /* a side was reset: reset the other */
-	PAIR_REFUSED   /* the gate did not take the prefix: pair_again(), or
+	PAIR_REFUSED,  /* the gate did not take the prefix: pair_again(), or
 			  pair_pass() its answer on */
+	PAIR_LATER     /* the gate is not ready for a CONNECT, or went before it
+			  answered one, of which nothing can have come: as for
+			  PAIR_REFUSED */
 };
 
 /* Move what can be moved now. */
 enum pair_state pair_step(struct pair *p);
-/* After PAIR_REFUSED. Forget the prefix and the answer; the client's bytes
- * will go to another channel, after another prefix. Once in a pair's life. */
+/* Forget the prefix and the answer; the client's bytes will go to another
+ * channel, after another prefix. */
 void pair_again(struct pair *p);
+/* Nothing will be said again: what came back is the client's. */
 void pair_pass(struct pair *p);
 /* EPOLLIN | EPOLLOUT that side i waits for; 0: nothing now. */
 uint32_t pair_events(const struct pair *p, int i);

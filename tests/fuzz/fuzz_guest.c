@@ -54,6 +54,7 @@ refusal(const char *p, size_t n)
 		enum refused now = refused_look(p, i);
 
 		MUST(said == REFUSED_MORE || now == said);
+		MUST(now != REFUSED_LATER || p[9] == '5');
 		MUST(now != REFUSED_MORE || i < REFUSED_HEAD);
 		said = now;
 	}

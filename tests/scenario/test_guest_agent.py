@@ -67,6 +67,8 @@ class Host:
         self.dead = set()       # tokens that are not taken
         self.no = []            # what is said then, in these pieces
         self.hunger = 1         # after so many bytes
+        self.vanish = 0         # so many connections end without an answer
+        self.hasty = 0          # so many end before anything is said
         self.server = None
         self.up()
 
@@ -99,6 +101,8 @@ class Host:
                     self.attached.append(first)
                     if first.split()[1].decode() in self.dead:
                         self.refuse(c, f)
+                    elif self.hasty > 0:
+                        self.hasty -= 1
                     else:
                         self.raw(c, f)
                 elif first:
@@ -118,7 +122,13 @@ class Host:
         return f"eyJ.tok-{self.tokens}._~"
 
     def raw(self, c, f):
-        word = f.readline().split()
+        line = f.readline()
+        word = line.split()
+        if self.vanish > 0:
+            self.vanish -= 1
+            return
+        if word[:1] == [b"CONNECT"]:
+            c.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + line)
         if word[:1] == [b"ECHO"]:
             while data := f.read1(65536):
                 c.sendall(data)
@@ -575,6 +585,39 @@ def test_refused(host):
     host.dead.clear()
 
 
+def test_vanished(host):
+    """A host that dies between CONNECT and its answer did nothing yet."""
+    serve = Serve(host)
+
+    def ask(words, vanish):
+        before, host.vanish = len(host.attached), vanish
+        with serve.connect() as s:
+            s.sendall(words)
+            try:
+                answer = read_all(s)
+            except ConnectionResetError:
+                answer = b""
+        host.vanish = 0
+        return answer, len(host.attached) - before
+
+    connect = b"CONNECT a.test:443 HTTP/1.1\r\n"
+    full = b"HTTP/1.1 200 OK\r\n\r\n" + connect
+    ok(ask(connect, 1) == (full, 2), "CONNECT is said once more")
+    ok(ask(connect, 5) == (full, 6), "and again")
+    ok(ask(b"POST http://a.test/ HTTP/1.1\r\n", 1) == (b"", 1),
+       "another request is not: it may have been sent on")
+    ok(ask(connect, 0) == (full, 1), "an answered CONNECT is said once")
+    before, host.hasty = len(host.attached), 3
+    with serve.connect() as s:
+        ok(wait_until(lambda: len(host.attached) == before + 4),
+           "a host that goes before anything was said is sought again")
+        s.sendall(b"SUM\nover")
+        s.shutdown(socket.SHUT_WR)
+        ok(read_all(s) == hashlib.sha256(b"over").hexdigest().encode(),
+           "and hears all of it")
+    serve.stop()
+
+
 def test_suspend(host):
     host.lifetime = 2
     serve = Serve(host)
@@ -824,6 +867,7 @@ try:
     test_bridge(HOST)
     test_renewal(HOST)
     test_refused(HOST)
+    test_vanished(HOST)
     test_suspend(HOST)
     test_wait(HOST)
     test_notify(HOST)
