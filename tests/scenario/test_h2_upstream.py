@@ -690,7 +690,7 @@ def test_rotated():
         assert h.get(conn=conn)[0] == 200
         h.version, h.meta = 2, metadata(version=2)
         h.secret = b"sk-rotated-9876543210-ZYXWVUTS"
-        h.vault.send("lease_changed", "demo", 2)
+        h.vault.send("lease_changed", "demo", 2, 7)
         wait_for(lambda: h.get(conn=conn)[0] == 200 and
                  up.requests[-1].header("authorization") ==
                  ["Bearer " + h.secret.decode()])
