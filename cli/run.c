@@ -33,6 +33,8 @@ const struct verb_option run_options[] = {
 	"let it read that though it holds keys or sockets: they can leak"},
     {"env", "NAME=VALUE", 0, true, "set a variable; never a key"},
     {"limit", "NAME=VALUE", 0, true, "what a process may use: see below"},
+    {"nested", NULL, 0, false,
+	"let it keep sub-agents apart: it may make user namespaces"},
     {NULL},
 };
 
@@ -191,6 +193,7 @@ prepare(struct run *r, struct cli_error *e)
 	    daemon_program(r->cli, "hatcheck-guest", r->agent, e) != 0)
 		return e->code;
 	r->box.agent = r->agent;
+	r->box.nested = args_has(r->args, "nested");
 	tell_exposed(r);
 	return 0;
 }

@@ -101,10 +101,10 @@ put_etc(struct buf *out, const struct sandbox_fds *f)
 }
 
 static int
-put_walls(struct buf *out, const struct sandbox_fds *f)
+put_walls(struct buf *out, const struct sandbox *s, const struct sandbox_fds *f)
 {
-	static const char *const words[] = {"--unshare-user",
-	    "--disable-userns", "--unshare-net", "--unshare-pid",
+	static const char *const words[] = {"--unshare-user", "--unshare-net",
+	    "--unshare-pid",
 	    "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
 	    "--hostname", "sandbox", "--die-with-parent", "--as-pid-1",
 	    "--cap-drop", "ALL"};
@@ -112,6 +112,8 @@ put_walls(struct buf *out, const struct sandbox_fds *f)
 
 	for (size_t i = 0; r == 0 && i < COUNT(words); i++)
 		r = put(out, words[i]);
+	if (r == 0 && !s->nested)
+		r = put(out, "--disable-userns");
 	if (r == 0)
 		r = put_fd(out, "--seccomp", f->filter, NULL);
 	return r == 0 ? put_fd(out, "--json-status-fd", f->info, NULL) : r;
@@ -165,7 +167,7 @@ int
 sandbox_words(const struct sandbox *s, const struct sandbox_fds *f,
     char *const env[], struct buf *out)
 {
-	int r = put_walls(out, f);
+	int r = put_walls(out, s, f);
 
 	if (r == 0)
 		r = env_words(out, env, s->env, s->n_env);
@@ -352,7 +354,7 @@ sandbox_start(const struct sandbox *s, const struct pty *pty,
 	if (pipe2(info, O_CLOEXEC) != 0)
 		return start_failed(e, strerror(errno));
 	f.info = info[1];
-	if (filter_open(&f.filter) != 0 || open_names(&f) != 0 ||
+	if (filter_open(s->nested, &f.filter) != 0 || open_names(&f) != 0 ||
 	    open_words(s, &f) != 0)
 		r = start_failed(e, "its options could not be made");
 	if (r == 0) {

@@ -2,7 +2,8 @@
 /*
  * A bubblewrap sandbox for one command:
  *
- *	no network, no capabilities, no new user namespaces; own PIDs, IPC,
+ *	no network, no capabilities, no new user namespaces (but for
+ *	--nested); own PIDs, IPC,
  *	host name; a seccomp filter (cli/sandbox_filter.h);
  *	/usr and the like read-only; of /etc a chosen list without secrets;
  *	/tmp, /var/tmp and /home/agent empty and its own; minimal /dev;
@@ -39,6 +40,7 @@ struct sandbox {
 	size_t n_binds;
 	struct sandbox_sockets sockets; /* found in the binds */
 	struct sandbox_limits limits;
+	bool nested;		/* it may make user namespaces */
 	const char *channel;	/* directory on the host */
 	const char *agent;	/* hatcheck-guest on the host */
 	const char *const *env; /* K=V, checked */

@@ -20,7 +20,7 @@ static const int denied[] = {
     SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
     SCMP_SYS(io_uring_register),
     /* what only an administrator does */
-    SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
+    SCMP_SYS(pivot_root),
     SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(fsopen),
     SCMP_SYS(fsmount), SCMP_SYS(fsconfig), SCMP_SYS(fspick),
     SCMP_SYS(mount_setattr), SCMP_SYS(setns), SCMP_SYS(chroot),
@@ -33,6 +33,9 @@ static const int denied[] = {
     SCMP_SYS(modify_ldt), SCMP_SYS(lookup_dcookie), SCMP_SYS(uselib),
     SCMP_SYS(vhangup)};
 
+/* And this, unless it may make namespaces of its own. */
+static const int mounting[] = {SCMP_SYS(mount), SCMP_SYS(umount2)};
+
 /* Pushing input into a terminal, or selecting and pasting on a console. */
 static const unsigned long terminal[] = {TIOCSTI, TIOCLINUX};
 
@@ -42,9 +45,13 @@ static const int families[] = {
     AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
 static int
-deny_calls(scmp_filter_ctx ctx)
+deny_calls(scmp_filter_ctx ctx, bool nested)
 {
 	int r = 0;
+
+	for (size_t i = 0; r == 0 && !nested && i < COUNT(mounting); i++)
+		r = seccomp_rule_add(
+		    ctx, SCMP_ACT_ERRNO(EPERM), mounting[i], 0);
 
 	/* A call that this architecture has not is no failure. */
 	for (size_t i = 0; r == 0 && i < COUNT(denied); i++)
@@ -85,7 +92,7 @@ deny_families(scmp_filter_ctx ctx)
 }
 
 int
-filter_open(int *fd)
+filter_open(bool nested, int *fd)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int out, r = ERR_IO;
@@ -93,7 +100,7 @@ filter_open(int *fd)
 	if (ctx == NULL)
 		return ERR_NOMEM;
 	out = memfd_create("seccomp", MFD_CLOEXEC);
-	if (out >= 0 && deny_calls(ctx) == 0 && deny_families(ctx) == 0 &&
+	if (out >= 0 && deny_calls(ctx, nested) == 0 && deny_families(ctx) == 0 &&
 	    seccomp_export_bpf(ctx, out) == 0 && lseek(out, 0, SEEK_SET) == 0)
 		r = 0;
 	if (r == 0)

@@ -10,8 +10,12 @@
 
 #include "lib/err.h"
 
-/* *fd: the compiled filter, at its beginning, close-on-exec, for
+#include <stdbool.h>
+
+/* nested: mount(2) and umount2(2) are let through, which need a capability
+ * that only a new user namespace gives.
+ * *fd: the compiled filter, at its beginning, close-on-exec, for
  * bwrap --seccomp. */
-MUST_USE int filter_open(int *fd);
+MUST_USE int filter_open(bool nested, int *fd);
 
 #endif

@@ -100,23 +100,47 @@ read_token(
 	return result;
 }
 
+/* Frees form. */
+static enum api_result
+ask_token(const struct channel *c, struct text *form, struct api_token *out,
+    struct api_why *why)
+{
+	struct http_reply r = {0};
+	enum api_result result =
+	    call(c, "POST", "/v1/token", form->p, &r, why);
+
+	if (result == API_OK)
+		result = read_token(&r, out, why);
+	http_free(&r);
+	text_free(form);
+	return result;
+}
+
 enum api_result
 api_token(const struct channel *c, const char *old, struct api_token *out,
     struct api_why *why)
 {
 	struct text form = {0};
-	struct http_reply r = {0};
-	enum api_result result;
 
 	text_addf(&form, "%s", old ? GRANT_NEXT : GRANT_FIRST);
 	if (old != NULL)
 		text_add_form(&form, old);
-	result = call(c, "POST", "/v1/token", form.p, &r, why);
-	if (result == API_OK)
-		result = read_token(&r, out, why);
-	http_free(&r);
-	text_free(&form);
-	return result;
+	return ask_token(c, &form, out, why);
+}
+
+enum api_result
+api_narrow(const struct channel *c, const char *details, const char *act,
+    struct api_token *out, struct api_why *why)
+{
+	struct text form = {0};
+
+	text_addf(&form, GRANT_FIRST "&authorization_details=");
+	text_add_form(&form, details);
+	if (act != NULL) {
+		text_addf(&form, "&act=");
+		text_add_form(&form, act);
+	}
+	return ask_token(c, &form, out, why);
 }
 
 void

@@ -31,6 +31,10 @@ struct api_why {
 /* A first token, or when old is given its successor in the same family. */
 enum api_result api_token(const struct channel *c, const char *old,
     struct api_token *out, struct api_why *why);
+/* A first token of a sub-agent: details as allow.h makes them; act: its
+ * name, or NULL. */
+enum api_result api_narrow(const struct channel *c, const char *details,
+    const char *act, struct api_token *out, struct api_why *why);
 void api_revoke(const struct channel *c, const char *token);
 /* The session's root in PEM; *out is for free(). */
 enum api_result

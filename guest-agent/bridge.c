@@ -398,8 +398,8 @@ listen_at(int port, int *actual)
 	return -1;
 }
 
-struct bridge *
-bridge_open(const struct channel *c, int port, const struct api_token *first)
+static struct bridge *
+bridge_new(const struct channel *c, const struct api_token *first)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
 
@@ -407,17 +407,41 @@ bridge_open(const struct channel *c, int port, const struct api_token *first)
 		return NULL;
 	b->channel = c;
 	b->helper = (struct watch){.what = WATCH_KEEPER, .fd = -1};
-	b->listener = (struct watch){.what = WATCH_LISTENER};
+	b->listener = (struct watch){.what = WATCH_LISTENER, .fd = -1};
 	b->epoll = epoll_create1(EPOLL_CLOEXEC);
-	b->listener.fd = b->epoll < 0 ? -1 : listen_at(port, &b->port);
-	if (b->listener.fd >= 0) {
-		keeper_start(&b->keeper, c, first);
-		return b;
+	if (b->epoll < 0) {
+		free(b);
+		return NULL;
 	}
-	if (b->epoll >= 0)
-		close(b->epoll);
+	keeper_start(&b->keeper, c, first);
+	return b;
+}
+
+struct bridge *
+bridge_open(const struct channel *c, int port, const struct api_token *first)
+{
+	struct bridge *b = bridge_new(c, first);
+
+	if (b == NULL || (b->listener.fd = listen_at(port, &b->port)) >= 0)
+		return b;
+	keeper_stop(&b->keeper);
+	close(b->epoll);
 	free(b);
 	return NULL;
+}
+
+struct bridge *
+bridge_over(const struct channel *c, int listener, int port,
+    const struct api_token *first)
+{
+	struct bridge *b = bridge_new(c, first);
+
+	if (b == NULL)
+		return NULL;
+	b->keeper.narrow = true;
+	b->listener.fd = listener;
+	b->port = port;
+	return b;
 }
 
 int

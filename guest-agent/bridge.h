@@ -20,6 +20,10 @@ struct bridge;
 /* Listens at port (0: any). NULL with errno. first: as keeper_start(). */
 struct bridge *
 bridge_open(const struct channel *c, int port, const struct api_token *first);
+/* The same on a listener that is there already, with a sub-agent's token,
+ * which is renewed but never replaced by another family's. */
+struct bridge *bridge_over(const struct channel *c, int listener, int port,
+    const struct api_token *first);
 int bridge_port(const struct bridge *b);
 
 /* Serve until ready(arg), called whenever fd is readable, says false. */

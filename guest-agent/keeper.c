@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -99,8 +100,13 @@ helper(struct keeper *k, int fd, pid_t parent)
 	if (getppid() != parent)
 		_exit(1);
 	alarm(HTTP_DEADLINE / 1000 + 5);
-	a->result = api_token(
-	    k->channel, k->renew ? k->token.text : NULL, &a->token, &a->why);
+	a->result = API_REFUSED;
+	if (k->narrow && !k->renew)
+		snprintf(a->why.text, sizeof(a->why.text),
+		    "the sub-agent's time is over");
+	else
+		a->result = api_token(k->channel,
+		    k->renew ? k->token.text : NULL, &a->token, &a->why);
 	/* Larger than a pipe's atomic write, smaller than its buffer. */
 	_exit(write(fd, a, sizeof(*a)) == (ssize_t)sizeof(*a) ? 0 : 1);
 }

@@ -29,6 +29,7 @@ struct keeper {
 	long long next;		/* ms: when to ask again */
 	long long pause;	/* ms: present backoff, 0 after success */
 	bool renew;		/* ask for a successor, not a first token */
+	bool narrow;		/* a sub-agent's: never ask for a first one */
 	bool told;		/* the present failure was reported */
 	bool refused;		/* the host's last answer was no */
 	pid_t helper;		/* 0: none */

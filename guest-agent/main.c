@@ -20,7 +20,10 @@ enum takes {
 	TAKES_OUT = 1 << 3,
 	TAKES_BUNDLE = 1 << 4,
 	TAKES_WAIT = 1 << 5,
-	TAKES_JSON = 1 << 6
+	TAKES_JSON = 1 << 6,
+	TAKES_ALLOW = 1 << 7,
+	TAKES_TTL = 1 << 8,
+	TAKES_AS = 1 << 9
 };
 
 static const struct verb {
@@ -31,8 +34,12 @@ static const struct verb {
 	unsigned takes;
 	int least, most; /* words; most -1: any */
 } verbs[] = {
-    {"run", "[--wait S] -- COMMAND [ARG]...",
-	"run a command with everything set", verb_run, TAKES_WAIT, 1, -1},
+    {"run",
+	"[--wait S] [--allow RULE]... [--ttl TIME] [--as NAME] "
+	"-- COMMAND [ARG]...",
+	"run a command with everything set; with --allow, kept apart and with "
+	"less",
+	verb_run, TAKES_WAIT | TAKES_ALLOW | TAKES_TTL | TAKES_AS, 1, -1},
     {"serve", "[--port N] [--wait S] [--print-env]",
 	"bridge a loopback port to the host until a signal ends it", verb_serve,
 	TAKES_PORT | TAKES_WAIT | TAKES_PRINT_ENV, 0, 0},
@@ -68,6 +75,10 @@ static const struct flag {
     {"--port", TAKES_PORT, true, "N  listen there; 0: any (8377)"},
     {"--wait", TAKES_WAIT, true,
 	"S  seconds to wait for the host (run, trust 10, serve 300)"},
+    {"--allow", TAKES_ALLOW, true,
+	"RULE  only this: 'GET,HEAD HOST/PATH', or a grant's name"},
+    {"--ttl", TAKES_TTL, true, "TIME  no longer than that: 90, 10m, 2h"},
+    {"--as", TAKES_AS, true, "NAME  of the sub-agent, for the log"},
     {"--print-env", TAKES_PRINT_ENV, false,
 	"print the variables once it serves"},
     {"--shell", TAKES_SHELL, true, "S  sh, fish or json"},
@@ -152,6 +163,17 @@ set(struct options *o, const struct flag *f, const char *value)
 		break;
 	case TAKES_JSON:
 		o->json = true;
+		break;
+	case TAKES_ALLOW:
+		if (o->n_allow == ALLOW_MAX)
+			die(EXIT_USAGE, "at most %d times --allow", ALLOW_MAX);
+		o->allow[o->n_allow++] = value;
+		break;
+	case TAKES_TTL:
+		o->ttl = value;
+		break;
+	case TAKES_AS:
+		o->as = value;
 		break;
 	default:
 		channel_find(&o->channel, value);

@@ -11,6 +11,7 @@
 #include "guest-agent/bridge.h"
 #include "guest-agent/files.h"
 #include "guest-agent/loopback.h"
+#include "guest-agent/nest.h"
 #include "guest-agent/notify.h"
 #include "guest-agent/session.h"
 #include "guest-agent/text.h"
@@ -18,10 +19,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,15 +182,91 @@ exit_status(int status)
 				   : WEXITSTATUS(status);
 }
 
+/* ---- run --allow: a sub-agent, kept apart (nest.h) ---- */
+
+struct inner {
+	const struct options *o;
+	const struct files *files;
+	struct session *session;
+};
+
+/* The first process in there: it reaps, passes signals on, and all of them
+ * end with it. */
+static int
+inner_run(void *arg, int port)
+{
+	struct inner *in = arg;
+	struct running r = {0};
+	struct pollfd p = {.events = POLLIN};
+	struct vars v;
+	sigset_t mask;
+
+	files_write(in->files, in->session->root, port);
+	vars_make(&v, in->files, port, &in->o->channel,
+	    in->session->document);
+	vars_apply(&v);
+	vars_free(&v);
+	session_free(in->session); /* the token is not for in there */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nor what else we know */
+	p.fd = r.signals = signals_open(&mask, EXIT_RUN);
+	r.command = fork();
+	if (r.command == 0) {
+		if (nest_seal() != 0)
+			die(EXIT_RUN, "privileges cannot be dropped: %s",
+			    strerror(errno));
+		command(in->o->words, &mask);
+	}
+	if (r.command < 0)
+		die(EXIT_RUN, "fork: %s", strerror(errno));
+	while (run_ready(&r))
+		(void)poll(&p, 1, -1);
+	return exit_status(r.status);
+}
+
+static int
+run_narrow(const struct options *o)
+{
+	struct text details = {0};
+	struct running r = {0};
+	struct session s = {.act = o->as};
+	struct files f;
+	struct nest n;
+	struct bridge *b;
+	struct inner in = {o, &f, &s};
+	sigset_t mask;
+
+	allow_details(o->allow, o->n_allow, o->ttl, &details);
+	s.details = details.p;
+	session_fetch(
+	    &s, &o->channel, o->wait < 0 ? RUN_WAIT : o->wait, EXIT_RUN);
+	files_fresh(&f, EXIT_RUN);
+	nest_start(&n, &o->channel, inner_run, &in, EXIT_RUN);
+	r.signals = signals_open(&mask, EXIT_RUN);
+	r.command = n.pid;
+	b = bridge_over(&o->channel, n.listener, n.port, &s.token);
+	if (b == NULL)
+		die(EXIT_RUN, "no bridge: %s", strerror(errno));
+	session_free(&s);
+	text_free(&details);
+	nest_go(&n);
+	bridge_serve(b, r.signals, run_ready, &r);
+	farewell(o, b, &f);
+	return exit_status(r.status);
+}
+
 int
 verb_run(const struct options *o)
 {
 	struct running r = {0};
-	struct session s;
+	struct session s = {0};
 	struct files f;
 	struct bridge *b;
 	sigset_t mask;
 
+	if (o->n_allow > 0)
+		return run_narrow(o);
+	if (o->ttl != NULL || o->as != NULL)
+		die(EXIT_USAGE, "--ttl and --as go with --allow");
 	loopback_up(EXIT_RUN);
 	session_fetch(
 	    &s, &o->channel, o->wait < 0 ? RUN_WAIT : o->wait, EXIT_RUN);
@@ -235,7 +314,7 @@ int
 verb_serve(const struct options *o)
 {
 	struct running r = {0};
-	struct session s;
+	struct session s = {0};
 	struct files f;
 	struct bridge *b;
 	sigset_t mask;

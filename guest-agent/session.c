@@ -50,7 +50,10 @@ fetch_all(const struct channel *c, struct session *s, struct api_why *why)
 		r = fetch_root(c, s, why);
 	/* Last, so that its life begins now. */
 	if (r == API_OK)
-		r = api_token(c, NULL, &s->token, why);
+		r = s->details == NULL
+			? api_token(c, NULL, &s->token, why)
+			: api_narrow(
+			      c, s->details, s->act, &s->token, why);
 	return r;
 }
 
@@ -67,7 +70,6 @@ fetch_patiently(struct session *s, const struct channel *c, fetch what,
 	bool told = false;
 	enum api_result r;
 
-	*s = (struct session){0};
 	while ((r = what(c, s, &why)) == API_RETRY) {
 		if (channel_gone(c))
 			die(status, "this session has ended");
@@ -99,7 +101,7 @@ session_fetch(
 char *
 session_root(const struct channel *c, int patience, int status)
 {
-	struct session s;
+	struct session s = {0};
 
 	fetch_patiently(&s, c, fetch_root, patience, status);
 	return s.root;

@@ -7,13 +7,15 @@
 
 #include "guest-agent/api.h"
 
+/* details: NULL, or what a sub-agent asks for instead of all (api.h). */
 struct session {
+	const char *details, *act;
 	struct api_token token;
 	char *root; /* PEM */
 	struct json *document;
 };
 
-/* Fetch everything; while the host is away, try again for patience seconds.
+/* Fetch everything, by s->details and act; while the host is away, try again for patience seconds.
  * Ends the program with status when it refuses or stays away. */
 void session_fetch(
     struct session *s, const struct channel *c, int patience, int status);

@@ -5,6 +5,7 @@
 #ifndef GUEST_VERBS_H
 #define GUEST_VERBS_H
 
+#include "guest-agent/allow.h"
 #include "guest-agent/channel.h"
 
 #include <stdbool.h>
@@ -24,6 +25,10 @@ struct options {
 	bool bundle;	   /* --bundle */
 	bool json;	   /* --json */
 	int wait;	   /* --wait, seconds; -1: not said */
+	const char *allow[ALLOW_MAX]; /* --allow, in order */
+	int n_allow;
+	const char *ttl; /* --ttl */
+	const char *as;	 /* --as */
 	char **words;	   /* the rest, NULL-terminated */
 	int n_words;
 };
