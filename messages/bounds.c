@@ -13,13 +13,19 @@ bounds_default(void)
 	};
 }
 
+static bool
+within(uint64_t v, uint64_t least, uint64_t most)
+{
+	return v >= least && v <= most;
+}
+
 bool
 bounds_good(const struct bounds *b)
 {
 	bool good = true;
 
 #define X(name, usual, least, most, ...) \
-	good = good && b->name >= (least) && b->name <= (most);
+	good = good && within(b->name, least, most);
 	BOUNDS(X)
 #undef X
 	return good;

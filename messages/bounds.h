@@ -64,6 +64,12 @@
 	X(audit_segment_bytes, 16777216, 16384, 1099511627776, "bytes",        \
 	    "of one file of an audit log. One that is as long is closed, and " \
 	    "the log goes on in the next: SESSION.2.jsonl and so on.")         \
+	X(audit_keep_days, 400, 0, 36500, "days",                              \
+	    "that a closed audit file is kept, or one of an ended session. "   \
+	    "0: for ever.")                                                    \
+	X(audit_keep_bytes, 0, 0, 1125899906842624, "bytes",                   \
+	    "of all audit files together, beyond which the oldest are "        \
+	    "removed. 0: no such limit.")                                      \
 	X(audit_refusals, 600, 1, 1000000, "lines",                            \
 	    "of refusals in a minute. Beyond them a refusal is only counted: " \
 	    "one line a minute has the numbers.")

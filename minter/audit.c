@@ -23,7 +23,7 @@ struct audit {
 	uint32_t segment;	/* the file of now */
 	uint64_t segment_bytes; /* of one */
 	uint64_t again;		/* bytes of it at which another is tried */
-	struct jwks known; /* what keys.json says */
+	struct jwks known;	/* what keys.json says */
 	const struct signing *keys;
 	bool failed;
 };
@@ -225,20 +225,12 @@ audit_use_key(struct audit *a, const struct signing *keys, int64_t now)
 }
 
 static int
-sign(struct audit *a, const char *session, uint64_t seq,
-    const uint8_t hash[static CHAINLOG_HASH], struct buf *out)
+sign(struct audit *a, struct span message, struct buf *out)
 {
 	uint8_t sig[SIGNING_SIGNATURE];
-	struct buf *m = buf_new(256);
-	int r =
-	    m == NULL ? ERR_NOMEM : audit_anchor_message(session, seq, hash, m);
+	int r = signing_sign(a->keys, message, sig);
 
-	if (r == 0)
-		r = signing_sign(a->keys, buf_span(m), sig);
-	if (r == 0)
-		r = b64url_put(span_of(sig, sizeof(sig)), out);
-	buf_free(m);
-	return r;
+	return r != 0 ? r : b64url_put(span_of(sig, sizeof(sig)), out);
 }
 
 static json_t *
@@ -247,23 +239,69 @@ text_of(struct span s)
 	return json_stringn((const char *)s.p, s.n);
 }
 
+/* Three buffers at most for what both lines below are made of. */
+struct signed_line {
+	struct buf *message, *hash, *sig;
+};
+
+static int
+signed_new(struct signed_line *s, const uint8_t hash[static CHAINLOG_HASH])
+{
+	*s = (struct signed_line){
+	    .message = buf_new(256), .hash = buf_new(64), .sig = buf_new(128)};
+	if (s->message == NULL || s->hash == NULL || s->sig == NULL)
+		return ERR_NOMEM;
+	return b64url_put(span_of(hash, CHAINLOG_HASH), s->hash);
+}
+
+static void
+signed_free(struct signed_line *s)
+{
+	buf_free(s->message);
+	buf_free(s->hash);
+	buf_free(s->sig);
+}
+
 int
 audit_anchor(struct audit *a, const char *session, uint64_t seq,
     const uint8_t hash[static CHAINLOG_HASH])
 {
-	struct buf *h = buf_new(64), *sig = buf_new(128);
-	int r = h == NULL || sig == NULL ? ERR_NOMEM : 0;
+	struct signed_line s;
+	int r = signed_new(&s, hash);
 
-	if (a->keys == NULL)
+	if (r == 0 && a->keys == NULL)
 		r = ERR_SEQUENCE;
-	if (r == 0 && (r = b64url_put(span_of(hash, CHAINLOG_HASH), h)) == 0 &&
-	    (r = sign(a, session, seq, hash, sig)) == 0)
+	if (r == 0 &&
+	    (r = audit_anchor_message(session, seq, hash, s.message)) == 0 &&
+	    (r = sign(a, buf_span(s.message), s.sig)) == 0)
 		r = audit_line(a, "anchor",
 		    json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,
-			"head", (json_int_t)seq, "hash", text_of(buf_span(h)),
-			"kid", signing_kid(a->keys), "sig",
-			text_of(buf_span(sig))));
-	buf_free(h);
-	buf_free(sig);
+			"head", (json_int_t)seq, "hash",
+			text_of(buf_span(s.hash)), "kid", signing_kid(a->keys),
+			"sig", text_of(buf_span(s.sig))));
+	signed_free(&s);
+	return r;
+}
+
+int
+audit_removed(struct audit *a, const char *session, uint64_t from,
+    const struct chainlog_head *last, const char *why)
+{
+	struct signed_line s;
+	int r = signed_new(&s, last->hash);
+
+	if (r == 0 && a->keys == NULL)
+		r = ERR_SEQUENCE;
+	if (r == 0 &&
+	    (r = audit_removed_message(
+		 session, from, last->seq, last->hash, s.message)) == 0 &&
+	    (r = sign(a, buf_span(s.message), s.sig)) == 0)
+		r = audit_act(a, "audit_removed",
+		    json_pack("{s:s, s:I, s:I, s:o, s:s, s:s, s:o}", "session",
+			session, "from", (json_int_t)from, "upto",
+			(json_int_t)last->seq, "hash",
+			text_of(buf_span(s.hash)), "why", why, "kid",
+			signing_kid(a->keys), "sig", text_of(buf_span(s.sig))));
+	signed_free(&s);
 	return r;
 }

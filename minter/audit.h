@@ -48,6 +48,15 @@ audit_use_key(struct audit *a, const struct signing *keys, int64_t now);
 MUST_USE int audit_anchor(struct audit *a, const char *session, uint64_t seq,
     const uint8_t hash[static CHAINLOG_HASH]);
 
+/* Lines from to last of a session are about to be removed: said, signed and
+ * synced. why: a literal. */
+MUST_USE int audit_removed(struct audit *a, const char *session, uint64_t from,
+    const struct chainlog_head *last, const char *why);
+/* What it signs: "hatcheck-removed" NUL session NUL from, upto (8 bytes each,
+ * big-endian) hash (32 bytes, of line upto). */
+MUST_USE int audit_removed_message(const char *session, uint64_t from,
+    uint64_t upto, const uint8_t hash[static CHAINLOG_HASH], struct buf *out);
+
 /* What an anchor signs: "hatcheck-anchor" NUL session NUL seq (8 bytes
  * big-endian) hash (32 bytes). */
 MUST_USE int audit_anchor_message(const char *session, uint64_t seq,

@@ -23,6 +23,12 @@ struct anchor {
 	bool met; /* the session's file has that line */
 };
 
+/* What retention took away, as the minter's chain says. */
+struct removal {
+	char session[SEGMENT_CHAIN_MAX];
+	uint64_t from, upto;
+};
+
 struct check {
 	int dirfd;
 	audit_verify_note *note;
@@ -31,6 +37,8 @@ struct check {
 	struct jwks keys;
 	struct anchor *anchors;
 	size_t n_anchors, room;
+	struct removal *removals; /* sorted */
+	size_t n_removals, removals_room;
 	struct part *parts; /* sorted */
 	size_t n_parts, parts_room;
 	/* What is being read. */
@@ -83,22 +91,33 @@ read_keys(struct check *c, const char *path)
 	return 0;
 }
 
+/* Room for one more of size bytes behind n in *list. */
+static void *
+grow(void *list, size_t n, size_t *room, size_t size)
+{
+	size_t more = *room == 0 ? 64 : *room * 2;
+	void **at = list, *p;
+
+	if (n < *room)
+		return *at;
+	if ((p = reallocarray(*at, more, size)) == NULL)
+		return NULL;
+	*at = p;
+	*room = more;
+	return p;
+}
+
 static struct anchor *
 add_anchor(struct check *c)
 {
-	if (c->n_anchors == c->room) {
-		size_t room = c->room == 0 ? 64 : c->room * 2;
-		struct anchor *p = realloc(c->anchors, room * sizeof(*p));
-		if (p == NULL)
-			return NULL;
-		c->anchors = p;
-		c->room = room;
-	}
+	if (grow(&c->anchors, c->n_anchors, &c->room, sizeof(*c->anchors)) ==
+	    NULL)
+		return NULL;
 	return &c->anchors[c->n_anchors++];
 }
 
 static bool
-read_anchor(const json_t *o, struct anchor *a)
+read_anchor(const json_t *o, const char *seq, struct anchor *a)
 {
 	const char *hash = json_text(o, "hash");
 	size_t n = 0;
@@ -107,62 +126,123 @@ read_anchor(const json_t *o, struct anchor *a)
 	return hash != NULL &&
 	       json_text_copy(o, "session", a->session, sizeof(a->session)) ==
 		   0 &&
-	       json_u64(o, "head", INT64_MAX, &a->seq) == 0 &&
+	       json_u64(o, seq, INT64_MAX, &a->seq) == 0 &&
 	       b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
 	       n == sizeof(a->hash);
 }
 
 static int
-check_signature(const struct check *c, const json_t *o, const struct anchor *a)
+check_signature(const struct check *c, const json_t *o, struct span message)
 {
 	const char *kid = json_text(o, "kid"), *text = json_text(o, "sig");
 	uint8_t sig[SIGNING_SIGNATURE];
-	struct buf *m = buf_new(256);
 	size_t n = 0;
-	int r = m == NULL ? ERR_NOMEM : ERR_FORMAT;
 
-	if (m != NULL && kid != NULL && text != NULL &&
-	    b64url_get(span_str(text), sig, sizeof(sig), &n) == 0 &&
-	    (r = audit_anchor_message(a->session, a->seq, a->hash, m)) == 0)
-		r = jwks_verify(
-		    &c->keys, span_str(kid), buf_span(m), span_of(sig, n));
-	buf_free(m);
-	return r;
+	if (kid == NULL || text == NULL ||
+	    b64url_get(span_str(text), sig, sizeof(sig), &n) != 0)
+		return ERR_FORMAT;
+	return jwks_verify(&c->keys, span_str(kid), message, span_of(sig, n));
+}
+
+/* Signed by one of our keys? Notes it if not; an err only without memory. */
+static int
+check_signed(struct check *c, const json_t *o, uint64_t line, const char *what,
+    int made, struct span message, bool *good)
+{
+	int r = made != 0 ? made : check_signature(c, o, message);
+
+	*good = false;
+	if (r == ERR_NOMEM)
+		return r;
+	/* Whoever forged them would take the keys away. */
+	if (c->keys.n == 0 && c->report.anchors <= 1)
+		note(c, AUDIT_BAD, c->file, line,
+		    "there are anchors, but no public keys to check them "
+		    "with");
+	if (c->keys.n != 0 && r != 0)
+		note(c, AUDIT_BAD, c->file, line, "%s %s", what,
+		    r == ERR_NOT_FOUND
+			? "is signed with a key that is not among the public "
+			  "keys"
+			: "is forged: its signature is wrong");
+	*good = r == 0 || c->keys.n == 0;
+	return 0;
+}
+
+/* Kept: the session's file must have this line, if it has it at all. */
+static int
+keep_anchor(struct check *c, struct anchor *a, uint64_t line)
+{
+	struct anchor *slot = add_anchor(c);
+
+	if (slot == NULL)
+		return ERR_NOMEM;
+	a->line = line;
+	memcpy(a->file, c->file, sizeof(a->file));
+	*slot = *a;
+	return 0;
 }
 
 static int
 take_anchor(struct check *c, const json_t *o, uint64_t line)
 {
-	struct anchor a, *slot;
-	int r;
+	struct buf *m = buf_new(256);
+	struct anchor a;
+	bool good;
+	int r = m == NULL ? ERR_NOMEM : 0;
 
 	c->report.anchors++;
-	if (!read_anchor(o, &a)) {
+	if (r == 0 && !read_anchor(o, "head", &a)) {
 		note(c, AUDIT_BAD, c->file, line, "an anchor is malformed");
-		return 0;
+	} else if (r == 0) {
+		r = audit_anchor_message(a.session, a.seq, a.hash, m);
+		r = check_signed(
+		    c, o, line, "an anchor", r, buf_span(m), &good);
+		if (r == 0 && good)
+			r = keep_anchor(c, &a, line);
 	}
-	if (c->keys.n == 0) {
-		/* Whoever forged anchors would take the keys away. */
-		if (c->report.anchors == 1)
-			note(c, AUDIT_BAD, c->file, line,
-			    "there are anchors, but no public keys to check "
-			    "them with");
-	} else if ((r = check_signature(c, o, &a)) != 0) {
-		if (r == ERR_NOMEM)
-			return r;
-		note(c, AUDIT_BAD, c->file, line, "%s",
-		    r == ERR_NOT_FOUND
-			? "an anchor is signed with a key that is not among "
-			  "the public keys"
-			: "an anchor's signature is wrong");
-		return 0;
-	}
-	if ((slot = add_anchor(c)) == NULL)
+	buf_free(m);
+	return r;
+}
+
+static int
+keep_removal(struct check *c, const struct anchor *a, uint64_t from)
+{
+	struct removal *v;
+
+	if (grow(&c->removals, c->n_removals, &c->removals_room,
+		sizeof(*c->removals)) == NULL)
 		return ERR_NOMEM;
-	a.line = line;
-	memcpy(a.file, c->file, sizeof(a.file));
-	*slot = a;
+	v = &c->removals[c->n_removals++];
+	*v = (struct removal){.from = from, .upto = a->seq};
+	memcpy(v->session, a->session, sizeof(v->session));
 	return 0;
+}
+
+/* Believed only with its signature: keys are needed here. */
+static int
+take_removal(struct check *c, const json_t *o, uint64_t line)
+{
+	struct buf *m = buf_new(256);
+	struct anchor a;
+	uint64_t from;
+	bool good;
+	int r = m == NULL ? ERR_NOMEM : 0;
+
+	if (r == 0 && (!read_anchor(o, "upto", &a) ||
+			  json_u64(o, "from", a.seq, &from) != 0)) {
+		note(c, AUDIT_BAD, c->file, line,
+		    "a statement of removal is malformed");
+	} else if (r == 0) {
+		r = audit_removed_message(a.session, from, a.seq, a.hash, m);
+		r = check_signed(c, o, line, "a statement of removal", r,
+		    buf_span(m), &good);
+		if (r == 0 && good && c->keys.n != 0 &&
+		    (r = keep_anchor(c, &a, line)) == 0)
+			r = keep_removal(c, &a, from);
+	}
+	buf_free(m);
+	return r;
 }
 
 /* A session begins with a line here: one without was cut off with it. Kept
@@ -170,17 +250,13 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 static int
 take_session(struct check *c, const json_t *o, uint64_t line)
 {
-	struct anchor a = {.line = line}, *slot;
+	struct anchor a = {0};
 
 	if (json_text_copy(o, "session", a.session, sizeof(a.session)) != 0) {
 		note(c, AUDIT_BAD, c->file, line, "it names no session");
 		return 0;
 	}
-	if ((slot = add_anchor(c)) == NULL)
-		return ERR_NOMEM;
-	memcpy(a.file, c->file, sizeof(a.file));
-	*slot = a;
-	return 0;
+	return keep_anchor(c, &a, line);
 }
 
 static int
@@ -198,6 +274,8 @@ each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 		    "the line is no JSON object with an event");
 	else if (strcmp(event, "anchor") == 0)
 		r = take_anchor(c, o, number);
+	else if (strcmp(event, "audit_removed") == 0)
+		r = take_removal(c, o, number);
 	else if (strcmp(event, "session_created") == 0)
 		r = take_session(c, o, number);
 	json_decref(o);
@@ -288,14 +366,84 @@ check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
 	return 0;
 }
 
+/* As far as statements of removal reach from the session's first line on. */
+static uint64_t
+removed_upto(const struct check *c, const char *session)
+{
+	uint64_t upto = 0;
+
+	for (size_t i = 0; i < c->n_removals; i++) {
+		const struct removal *v = &c->removals[i];
+		if (strcmp(v->session, session) == 0 && v->from <= upto + 1 &&
+		    v->upto > upto)
+			upto = v->upto;
+	}
+	return upto;
+}
+
+/* Anchors of lines that are gone: the last of them must be what the first
+ * line that is there follows. */
+static void
+excuse(struct check *c, const char *session, const struct chainlog_head *start)
+{
+	for (size_t i = first_anchor(c, session, 0);
+	     i < c->n_anchors && strcmp(c->anchors[i].session, session) == 0 &&
+	     c->anchors[i].seq <= start->seq;
+	     i++) {
+		struct anchor *a = &c->anchors[i];
+		a->met = true;
+		if (a->seq == start->seq && a->seq != 0 &&
+		    memcmp(a->hash, start->hash, CHAINLOG_HASH) != 0)
+			note(c, AUDIT_BAD, c->file, 1,
+			    "the line before this one is not the one that "
+			    "%s:%llu names",
+			    a->file, (unsigned long long)a->line);
+	}
+}
+
+/* The files before this one are gone: may they be? */
+static int
+find_start(struct check *c, const struct part *p, struct chainlog_head *head)
+{
+	uint64_t upto = removed_upto(c, p->chain);
+	struct chainlog_head last;
+	int fd = segment_read(c->dirfd, p->chain, p->n);
+	int r = fd < 0 ? ERR_IO : chainlog_ends(fd, head, &last);
+
+	if (fd >= 0)
+		close(fd);
+	if (r == ERR_NOMEM)
+		return r;
+	if (r != 0)
+		note(c, AUDIT_BAD, c->file, 1,
+		    "the files before it are missing, and its own ends cannot "
+		    "be read");
+	else if (head->seq > upto)
+		note(c, AUDIT_BAD, c->file, 0,
+		    "lines up to %llu are missing; retention removed them up "
+		    "to %llu only",
+		    (unsigned long long)head->seq, (unsigned long long)upto);
+	else
+		note(c, AUDIT_GOOD, c->file, 0,
+		    "removed by retention up to seq %llu",
+		    (unsigned long long)head->seq);
+	if (r == 0)
+		excuse(c, p->chain, head);
+	return 0;
+}
+
 /* The files of one chain in their order, until one is bad. */
 static int
 check_chain(struct check *c, const struct part *p, size_t n,
     chainlog_each *each, struct chainlog_head *head)
 {
 	uint64_t bad = c->report.bad;
-	uint32_t next = 1;
+	uint32_t next = p->n;
 	int r = 0;
+
+	segment_name(p->chain, p->n, c->file);
+	if (p->n != 1)
+		r = find_start(c, p, head);
 
 	for (size_t i = 0; r == 0 && bad == c->report.bad && i < n; i++) {
 		segment_name(p[i].chain, p[i].n, c->file);
@@ -303,7 +451,7 @@ check_chain(struct check *c, const struct part *p, size_t n,
 			note(c, AUDIT_BAD, c->file, 0,
 			    "the file before it is missing");
 		else
-			r = check_file(c, next == 1, p[i].chain, each, head);
+			r = check_file(c, p[i].n == 1, p[i].chain, each, head);
 		next++;
 	}
 	return r;
@@ -381,14 +529,8 @@ add_part(struct check *c, const char *file)
 		note(c, AUDIT_WARNING, file, 0, "is no session's file");
 		return 0;
 	}
-	if (c->n_parts == c->parts_room) {
-		size_t room = c->parts_room == 0 ? 64 : c->parts_room * 2;
-		struct part *grown = reallocarray(c->parts, room, sizeof(p));
-		if (grown == NULL)
-			return ERR_NOMEM;
-		c->parts = grown;
-		c->parts_room = room;
-	}
+	if (grow(&c->parts, c->n_parts, &c->parts_room, sizeof(p)) == NULL)
+		return ERR_NOMEM;
 	c->parts[c->n_parts++] = p;
 	return 0;
 }
@@ -449,12 +591,34 @@ check_missing_files(struct check *c)
 		if (a->met || a->seq == 0)
 			continue;
 		segment_name(a->session, 1, file);
+		uint64_t upto = removed_upto(c, a->session);
+		if (a->seq <= upto) {
+			note(c, AUDIT_GOOD, file, 0,
+			    "removed by retention up to seq %llu",
+			    (unsigned long long)upto);
+			for (size_t j = i; j < c->n_anchors; j++)
+				c->anchors[j].met |=
+				    compare(&c->anchors[j], a->session, upto) <=
+					0 &&
+				    strcmp(c->anchors[j].session, a->session) ==
+					0;
+			continue;
+		}
 		note(c, AUDIT_BAD, file, 0, "is missing; %s:%llu anchored it",
 		    a->file, (unsigned long long)a->line);
 		for (size_t j = i; j < c->n_anchors; j++)
 			c->anchors[j].met |=
 			    strcmp(c->anchors[j].session, a->session) == 0;
 	}
+}
+
+static int
+by_removal(const void *a, const void *b)
+{
+	const struct removal *x = a, *y = b;
+	int c = strcmp(x->session, y->session);
+
+	return c != 0 ? c : x->from < y->from ? -1 : x->from > y->from;
 }
 
 static int
@@ -472,6 +636,9 @@ check_minter(struct check *c)
 	    there ? chain_length(c, at) : 1, each_minter_line, &head);
 	if (c->n_anchors > 0)
 		qsort(c->anchors, c->n_anchors, sizeof(c->anchors[0]), order);
+	if (c->n_removals > 0)
+		qsort(c->removals, c->n_removals, sizeof(c->removals[0]),
+		    by_removal);
 	if (r == 0 && bad == c->report.bad)
 		note(c, AUDIT_GOOD, c->file, 0,
 		    "%llu lines in one chain, %llu anchors; lines cut off "
@@ -497,6 +664,7 @@ audit_verify(const char *dir, const char *keys, audit_verify_note *cb,
 	close(c.dirfd);
 	free(c.anchors);
 	free(c.parts);
+	free(c.removals);
 	if (r != 0)
 		return r;
 	*out = c.report;

@@ -613,6 +613,8 @@ on_bounds(void *ctx, struct link *l, const void *msg, int fd)
 	if (!bounds_good(b))
 		return ERR_FORMAT;
 	audit_segment(m->audit, b->audit_segment_bytes);
+	m->bounds = *b;
+	m->retain = true;
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "minter/keyring.h"
 #include "minter/links.h"
 #include "minter/open.h"
+#include "minter/retain.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -242,6 +243,12 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	if (m->failed == NULL && clock_now(&m->clock, &now) == 0 &&
 	    m->ticks % MARK_TICKS == 0)
 		save_clock(m);
+	if (m->ticks % PRUNE_TICKS == 0)
+		m->retain = true;
+	if (m->retain && m->audit_keys != NULL) {
+		m->retain = false;
+		retain_run(m);
+	}
 	if (m->failed == NULL && m->ticks % PRUNE_TICKS == 1 &&
 	    state_prune(m->state, clock_wall_ms() / 1000 - PRUNE_AFTER_S) != 0)
 		minter_fail(m, "state");

@@ -10,6 +10,7 @@
 
 #include "keys/signing.h"
 #include "lib/link.h"
+#include "messages/bounds.h"
 #include "messages/control.h"
 #include "minter/audit.h"
 #include "minter/clock.h"
@@ -57,6 +58,8 @@ struct minter {
 	struct admin *admin;
 	uint32_t vsock_port; /* where the supervisor listens for guests */
 	struct metrics metrics;
+	struct bounds bounds; /* those of the audit log */
+	bool retain;	      /* at the next tick */
 	ev_timer tick, sync;
 	unsigned ticks;
 	bool stopping;

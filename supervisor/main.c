@@ -198,6 +198,7 @@ daemon_reload(struct daemon *d)
 		return;
 	}
 	d->config = c;
+	process_configure(&d->minter);
 	process_configure(&d->dialer);
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
 		process_configure(&s->gate);

@@ -143,6 +143,7 @@ def check_limits():
     assert split_limits()[1] == made_limits(), (
         "run tests/docs/test_man.py --write")
     code = "".join(p.read_text() for p in (ROOT / "egress").rglob("*.c"))
+    code += "".join(p.read_text() for p in (ROOT / "minter").glob("*.c"))
     for row in rows:
         assert re.search(rf"(->|\.|bounds, ){row[0]}\b", code), row[0]
 

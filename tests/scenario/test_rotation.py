@@ -3,6 +3,7 @@ them (requirements 28, 43)."""
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 from pathlib import Path
@@ -251,6 +252,103 @@ def test_no_next_file():
 def logged_in(path):
     return [x["path"] for x in map(json.loads, path.read_text().splitlines())
             if x["event"] == "request"]
+
+
+def reload(**limits):
+    """The configuration read anew, which looks for old files at once."""
+    path = house.home / "config" / "hatcheckd.yaml"
+    limits = {"audit_segment_bytes": SEGMENT, **limits}
+    path.write_text("limits:\n" + "".join(
+        f"  {k}: {v}\n" for k, v in limits.items()))
+    pid = next(p for p in house.pids() if
+               os.readlink(f"/proc/{p}/exe").endswith("/hatcheckd"))
+    os.kill(pid, signal.SIGHUP)
+
+
+def age(path, days=20):
+    when = time.time() - days * 86400
+    os.utime(path, (when, when))
+
+
+def removals(session):
+    return [x for x in lines("minter") if x["event"] == "audit_removed" and
+            x["session"] == session]
+
+
+def test_retention_by_age():
+    "old closed files go, with a signed word; what else goes is found"
+    g = house.session("aged", "one")
+    fill(g, 5)
+    mine = files(g.id)
+    upto = json.loads(mine[1].read_text().splitlines()[-1])["seq"]
+    kept = {f: f.read_bytes() for f in mine}
+    for f in mine:
+        age(f)  # the two newest of a live session stay all the same
+    age(mine[2], 1)  # and what follows a young one
+    reload(audit_keep_days=10)
+    wait_for(lambda: files(g.id) == mine[2:])
+    assert f"removed by retention up to seq {upto}" in good()
+    said = removals(g.id)
+    assert [(x["from"], x["upto"], x["why"]) for x in said] == \
+        [(1, upto, "age")]
+    ask(g)
+    good()
+    # Killed between word and deed: the file is there yet.
+    leave(mine[1], kept[mine[1]])
+    good()
+    mine[1].write_bytes(kept[mine[1]].replace(b'"time":1', b'"time":2', 1))
+    assert verdict().returncode == 7
+    mine[1].unlink()
+    # More than was said is gone; the first line there is another.
+    third = mine[2].read_bytes()
+    mine[2].unlink()
+    done = verdict()
+    assert done.returncode == 7 and b"removed them up to" in done.stdout, done
+    first, rest = third.split(b"\n", 1)
+    mine[2].write_bytes(rest)
+    assert verdict().returncode == 7
+    leave(mine[2], third)
+    good()
+    # A word that nobody signed is none.
+    log = files("minter")[-1]
+    if b'"audit_removed"' in log.read_bytes():
+        forged = log.read_bytes().replace(
+            f'"upto":{upto}'.encode(), f'"upto":{upto + 9}'.encode())
+        text = log.read_bytes()
+        log.write_bytes(forged)
+        assert verdict().returncode == 7
+        log.write_bytes(text)
+    g.end()
+    for f in files(g.id):
+        age(f)
+    wait_for(lambda: "0 lines after" in good())
+    reload(audit_keep_days=10)
+    wait_for(lambda: files(g.id) == [])
+    assert f"{g.id}.jsonl: removed by retention up to seq" in good()
+    froms = [x["from"] for x in removals(g.id)]
+    uptos = [x["upto"] for x in removals(g.id)]
+    assert froms[1:] == [x + 1 for x in uptos[:-1]], (froms, uptos)
+
+
+def test_retention_by_size():
+    "beyond a size the oldest go first, whole files of ended sessions"
+    g = house.session("sized", "one")
+    fill(g, 4)
+    g.end()
+    wait_for(lambda: "0 lines after" in good())
+    mine = files(g.id)
+    for i, f in enumerate(mine):
+        age(f, 100 - i)  # older than all others
+    total = sum(f.stat().st_size for f in folder.glob("*.jsonl"))
+    first = sum(f.stat().st_size for f in mine[:2])
+    reload(audit_keep_days=0, audit_keep_bytes=total - first + 1000)
+    wait_for(lambda: files(g.id) == mine[2:])
+    good()
+    reload(audit_keep_days=0)
+    time.sleep(1.5)
+    assert files(g.id) == mine[2:]
+    assert [x["why"] for x in removals(g.id)] == ["size"]
+    good()
 
 
 HARM = {
