@@ -7,6 +7,7 @@
 
 #include <openssl/sha.h>
 #include <sodium.h>
+#include <stdio.h>
 
 #define KEY_BYTES 16
 #define ACCEPT_MAX                 \
@@ -82,11 +83,9 @@ is_accept(struct span got, const char *key)
 	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 	uint8_t digest[SHA_DIGEST_LENGTH];
 	char all[WS_KEY_MAX + sizeof(guid)], accept[ACCEPT_MAX];
-	size_t n = strlen(key);
+	int n = snprintf(all, sizeof(all), "%s%s", key, guid);
 
-	memcpy(all, key, n);
-	memcpy(all + n, guid, sizeof(guid) - 1);
-	(void)SHA1((const uint8_t *)all, n + sizeof(guid) - 1, digest);
+	(void)SHA1((const uint8_t *)all, (size_t)n, digest);
 	sodium_bin2base64(accept, sizeof(accept), digest, sizeof(digest),
 	    sodium_base64_VARIANT_ORIGINAL);
 	return span_is(got, accept);
