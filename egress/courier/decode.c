@@ -28,6 +28,7 @@ struct decode {
 	ZSTD_DCtx *zstd;
 	struct zstd_frames frames;
 	bool block_end; /* of what it took */
+	bool full;	/* the last step was: there may be more without input */
 	bool whole;	/* a stream has ended; another may begin */
 	uint64_t n_in, n_out;
 	uint8_t text[DECODE_STEP];
@@ -254,7 +255,8 @@ step_zstd(struct decode *d, struct span *in, size_t *n)
 	ZSTD_inBuffer from = {in->p, 0, 0};
 	bool end;
 
-	if (zstd_frames_next(&ahead, *in, &from.size, &end) != 0)
+	/* All of a block first, for its end to be seen. */
+	if (!d->full && zstd_frames_next(&ahead, *in, &from.size, &end) != 0)
 		return ERR_FORMAT;
 	size_t r = ZSTD_decompressStream(d->zstd, &out, &from);
 	if (ZSTD_isError(r))
@@ -285,16 +287,16 @@ decode_next(struct decode *d, struct span *in, struct span *text, bool *settled)
 
 	if (r != 0)
 		return r;
-	if (before > 0 && in->n == before && n == 0)
+	if (before > 0 && in->n == before && n == 0 && !d->full)
 		return ERR_FORMAT; /* it would never go on */
+	d->full = n == DECODE_STEP;
 	d->n_in += before - in->n;
 	d->n_out += n;
 	if (d->n_out > DECODE_FREE + d->ratio * d->n_in)
 		return ERR_TOO_BIG;
 	*text = span_of(d->text, n);
 	/* zlib and brotli show symbol by symbol, zstd block by block. */
-	*settled =
-	    n < DECODE_STEP && (d->coding != CODING_ZSTD || d->block_end);
+	*settled = !d->full && (d->coding != CODING_ZSTD || d->block_end);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 """Coded answers, event streams, ranges, and replies that mint secrets
 (requirements 10 to 13), with real servers and clients where there are."""
+import base64
 import gzip
 import json
 import os
@@ -145,6 +146,17 @@ def test_as_it_came():
         up.answer = pieces
         assert guest.get(URL)[2] == body, coding
         assert not up.requests[-1].header("accept-encoding")
+
+
+def test_large():
+    "large coded answers flow through, to the byte, at the guest's pace"
+    text = base64.b64encode(os.urandom(9 << 20))
+    for coding, code in CODINGS.items():
+        body = brotli.compress(text, quality=1) if coding == "br" \
+            else code(text)
+        up.answer = lambda r: (200, {"Content-Encoding": coding}, body)
+        status, _, got = guest.get(URL)
+        assert status == 200 and got == body, (coding, len(got), len(body))
 
 
 def test_nginx_and_curl():

@@ -197,6 +197,44 @@ clean_passes_to_the_byte(void **state)
 	}
 }
 
+/* However large, and whatever the size of its blocks: what is held stays
+ * small, so nothing is held that could have gone. */
+static void
+large_ones_flow(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < CODINGS; i++) {
+		struct buf *text = buf_new(5 * ROOM), *in = buf_new(6 * ROOM),
+			   *out = buf_new(ROOM);
+		struct scrub_set *set = make_set();
+		struct coded *x;
+		uint8_t *p;
+		assert_int_equal(buf_reserve(text, 4 * ROOM, &p), 0);
+		for (uint32_t k = 0, v = 1; k < 4 * ROOM; k++) {
+			v = v * 1103515245 + 12345;
+			p[k] = (uint8_t)('A' + (v >> 16) % 16);
+		}
+		buf_claim(text, 4 * ROOM);
+		code(codings[i], 3, buf_span(text), false, in);
+		assert_int_equal(
+		    coded_new(set, codings[i], &pool, &nothing, &x), 0);
+		for (struct span s = buf_span(in); s.n > 0;
+		     s = span_from(s, 16384)) {
+			size_t n = s.n < 16384 ? s.n : 16384;
+			assert_int_equal(
+			    coded_run(x, span_of(s.p, n), out), 0);
+			assert_true(coded_held(x) <= 132 * 1024 + 16384);
+			buf_reset(out);
+		}
+		assert_int_equal(coded_end(x, out), 0);
+		coded_free(x);
+		scrub_set_free(set);
+		buf_free(text);
+		buf_free(in);
+		buf_free(out);
+	}
+}
+
 /* Stored, fast and well: literals, Huffman codes, references. */
 static void
 a_secret_ends_it(void **state)
@@ -446,6 +484,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(clean_passes_to_the_byte),
+	    cmocka_unit_test(large_ones_flow),
 	    cmocka_unit_test(a_secret_ends_it),
 	    cmocka_unit_test(an_unfinished_block_waits),
 	    cmocka_unit_test(a_flushed_event_is_not_held),
