@@ -40,6 +40,7 @@ struct session {
 	enum session_state state;
 	int64_t created, expires; /* Unix seconds */
 	int64_t expires_ms;	  /* CLOCK_BOOTTIME */
+	int64_t pace_ms; /* the same: when its tokens so far are paid off */
 	/* Its place (messages/channel.h); ours: empty until it started. */
 	char channel_dir[SESSION_DIR_MAX];
 	bool channel_ours;

@@ -80,8 +80,8 @@ fill_grants(const struct grant_set *set, struct jwt_claims *c)
 		while (j < c->n_grants && strcmp(c->grants[j], name) != 0)
 			j++;
 		if (j == c->n_grants)
-			(void)snprintf(c->grants[c->n_grants++], JWT_NAME_MAX,
-			    "%s", name);
+			(void)snprintf(
+			    c->grants[c->n_grants++], JWT_NAME_MAX, "%s", name);
 	}
 }
 
@@ -90,8 +90,8 @@ fill_act(const struct session *s, const struct family *f, struct jwt_claims *c)
 {
 	for (; f != NULL && c->n_act < JWT_ACT_MAX; f = session_parent(s, f)) {
 		if (f->narrow)
-			(void)snprintf(c->act[c->n_act++], JWT_TEXT_MAX, "%s",
-			    f->row.act);
+			(void)snprintf(
+			    c->act[c->n_act++], JWT_TEXT_MAX, "%s", f->row.act);
 	}
 }
 
@@ -152,7 +152,8 @@ record(struct minter *m, const struct session *s, const struct family *of,
 	if (of->narrow) {
 		(void)json_object_set_new(
 		    line, "parents", child_parents(s, of));
-		(void)json_object_set_new(line, "act", json_string(of->row.act));
+		(void)json_object_set_new(
+		    line, "act", json_string(of->row.act));
 	}
 	if (f->details != NULL)
 		note_details(line, f->details);
@@ -302,6 +303,25 @@ check_exchange(struct minter *m, struct session *s,
 	return f;
 }
 
+/* Each token is a line in our log and a row that is synced: a guest gets
+ * many at once, but not for ever. (Of a clock that counts on, so that a
+ * revoked token is no way to more.) */
+static bool
+check_pace(struct session *s, struct answer *a)
+{
+	int64_t now = clock_boot_ms();
+
+	if (s->pace_ms < now)
+		s->pace_ms = now;
+	if (s->pace_ms - now >= TOKEN_BURST * TOKEN_PACE_MS) {
+		refuse(a, 429, "temporarily_unavailable",
+		    "too many tokens in a short time; use those you have");
+		return false;
+	}
+	s->pace_ms += TOKEN_PACE_MS;
+	return true;
+}
+
 static bool
 check_ready(
     struct minter *m, const struct session *s, int64_t *now, struct answer *a)
@@ -358,8 +378,8 @@ find_family(struct minter *m, struct session *s,
 static void
 not_made(const struct session *s, int r, struct answer *a)
 {
-	log_event(LOG_ERROR, "token_not_made", LOG_STR("session", s->id),
-	    LOG_ERR(r));
+	log_event(
+	    LOG_ERROR, "token_not_made", LOG_STR("session", s->id), LOG_ERR(r));
 	buf_free(a->token);
 	a->token = NULL;
 	refuse(a, 503, "temporarily_unavailable",
@@ -382,7 +402,7 @@ decide_ask(struct minter *m, struct session *s, const struct guest_token_ask *q,
 	}
 	if (!check_ready(m, s, &now, a) || (first && !check_first(s, q, a)) ||
 	    (!first && (subject = check_exchange(m, s, q, a)) == NULL) ||
-	    !check_attached(s, q->attached, subject, a))
+	    !check_attached(s, q->attached, subject, a) || !check_pace(s, a))
 		return;
 	if ((r = find_family(m, s, q, subject, now, &f, a)) == 0)
 		r = mint(m, s, f, now, a);

@@ -14,6 +14,9 @@
 #include "minter/minter.h"
 
 #define TOKEN_LIFE 300 /* seconds; JWT_LIFE_MAX caps it */
+/* Of one session: so many at once, then one in this time. */
+#define TOKEN_BURST 600
+#define TOKEN_PACE_MS 1000
 
 #define TOKEN_CLIENT_CREDENTIALS "client_credentials"
 #define TOKEN_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The life of sessions and tokens, as their siblings and callers see it. */
+#include "minter/token.h"
 #include "tests/unit/minter/driver.h"
 
 static void
@@ -295,6 +296,34 @@ a_token_never_outlives_session_or_grant(void **state)
 	assert_in_range(p->expires_in, 1, 30);
 }
 
+/* Each is a line on disk: renewing as fast as one can ends. */
+static void
+tokens_are_paced(void **state)
+{
+	struct house *h = *state;
+	json_t *o = NULL;
+	unsigned n = 1;
+
+	assert_int_equal(
+	    call(h, "session.create", "{\"guest\":\"greedy\"}", &o), 200);
+	struct pair *p = house_pair(h, span_str(json_text(o, "id")));
+	json_decref(o);
+	assert_int_equal(first_token(h, p), 200);
+	char *token = strdup(p->token);
+	while (n < 10 * TOKEN_BURST && renew_token(h, p, token) == 200)
+		n++;
+	assert_int_equal(p->status, 429);
+	/* Some may have been paid off meanwhile. */
+	assert_in_range(n, TOKEN_BURST, 2 * TOKEN_BURST);
+	free(token);
+	/* Another session is not held up. */
+	assert_int_equal(
+	    call(h, "session.create", "{\"guest\":\"modest\"}", &o), 200);
+	p = house_pair(h, span_str(json_text(o, "id")));
+	json_decref(o);
+	assert_int_equal(first_token(h, p), 200);
+}
+
 static bool
 has_end(void *arg)
 {
@@ -421,6 +450,7 @@ main(void)
 	    T(odd_token_requests_get_their_own_error),
 	    T(live_families_are_bounded),
 	    T(a_token_never_outlives_session_or_grant),
+	    T(tokens_are_paced),
 	    T(an_expired_session_is_cut_and_ended),
 	    T(a_restarted_minter_resumes),
 	    T(a_restarted_gate_or_courier_is_told_all),
