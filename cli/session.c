@@ -291,6 +291,49 @@ token_inspect_run(struct cli *cli, const struct args *a)
 	return r;
 }
 
+int
+token_metadata_run(struct cli *cli, const struct args *a)
+{
+	(void)a;
+	return call_and_print(cli, "token.metadata", NULL, print_inspection);
+}
+
+static int
+print_keys(struct cli *cli, const json_t *out)
+{
+	static const char *const headings[] = {"KID", "USE", NULL};
+	struct text_table *t = text_table_new(headings);
+	char when[32];
+	const json_t *k;
+	size_t i;
+
+	if (t == NULL)
+		return CLI_FAILED;
+	json_array_foreach (json_object_get(out, "keys"), i, k)
+		text_table_row(t,
+		    (const char *[]){cli_string(k, "kid"),
+			json_is_true(json_object_get(k, "current"))
+			    ? "signs"
+			    : "verifies"});
+	cli_note(cli, "Rotated at %s at the latest.",
+	    cli_time(number(out, "rotates"), when));
+	return shown(t);
+}
+
+int
+key_list_run(struct cli *cli, const struct args *a)
+{
+	(void)a;
+	return call_and_print(cli, "key.list", NULL, print_keys);
+}
+
+int
+key_rotate_run(struct cli *cli, const struct args *a)
+{
+	(void)a;
+	return call_and_print(cli, "key.rotate", NULL, print_keys);
+}
+
 /* --- revocation ------------------------------------------------------- */
 
 static int

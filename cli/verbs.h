@@ -25,7 +25,7 @@ verb_handler grant_apply_run, grant_list_run, grant_show_run, grant_remove_run,
     grant_suggest_run;
 /* session.c */
 verb_handler session_create_run, session_list_run, session_show_run,
-    session_end_run, token_list_run, token_inspect_run, token_revoke_run,
+    session_end_run, token_list_run, token_metadata_run, key_list_run, key_rotate_run, token_inspect_run, token_revoke_run,
     revoke_run, explain_run;
 /* audit.c, doctor.c, preset_verbs.c, completion.c, metrics.c */
 verb_handler audit_tail_run, audit_verify_run, doctor_run, preset_list_run,

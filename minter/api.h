@@ -43,6 +43,7 @@ bool api_list_has(const json_t *list, const char *text);
 
 /* Each in a file of its own. */
 admin_handler api_revoke, api_explain, api_suggest, api_token_list,
-    api_token_inspect, api_metrics;
+    api_token_inspect, api_metrics, api_key_rotate, api_key_list,
+    api_token_metadata;
 
 #endif

@@ -3,6 +3,7 @@
  * stays without keys and says why. */
 #include "minter/keyring.h"
 
+#include "keys/jwt.h"
 #include "lib/log.h"
 #include "messages/keeper.h"
 #include "minter/links.h"
@@ -144,6 +145,137 @@ keyring_vault_changed(struct minter *m)
 		ask(m, KEY_TOKEN, &m->token_keys);
 	else
 		ask(m, KEY_AUDIT, &m->audit_keys);
+}
+
+/* ---- rotation ---- */
+
+struct rotating {
+	struct minter *m;
+	struct signing *fresh; /* stored, it takes the place of the old one */
+	keyring_done *done;
+	void *ctx;
+};
+
+static void
+tell_gates(struct minter *m)
+{
+	struct jwks set = {0};
+
+	if (keyring_public(m, &set) != 0)
+		return;
+	m->n_public_keys = set.n;
+	for (struct session *s = m->sessions; s != NULL; s = s->next)
+		links_publish(m, s);
+}
+
+static void
+rotated(struct rotating *t, int err)
+{
+	struct minter *m = t->m;
+
+	m->rotating = false;
+	if (err != 0)
+		log_event(LOG_WARN, "key_not_rotated", LOG_ERR(err));
+	if (t->done != NULL)
+		t->done(t->ctx, err);
+	signing_free(t->fresh);
+	free(t);
+}
+
+static void
+on_rotated(void *ctx, int err, const void *answer)
+{
+	struct rotating *t = ctx;
+	struct minter *m = t->m;
+
+	(void)answer;
+	if (err == 0)
+		err = minter_act(m, "key_rotated",
+		    json_pack("{s:s, s:s, s:I}", "kid", signing_kid(t->fresh),
+			"before", signing_kid(m->token_keys), "overlap",
+			(json_int_t)KEYRING_OVERLAP_S));
+	if (err == 0) {
+		signing_free(m->token_keys);
+		m->token_keys = t->fresh;
+		t->fresh = NULL;
+		tell_gates(m);
+	}
+	rotated(t, err);
+}
+
+/* A copy with a fresh current key, and it as the vault keeps it. */
+static int
+make_fresh(const struct minter *m, int64_t now, struct signing **fresh,
+    struct keep **saved)
+{
+	struct keep *old = NULL;
+	int r;
+
+	if ((r = signing_save(m->token_keys, &old)) == 0)
+		r = signing_load(keep_reveal(old), fresh);
+	keep_free(old);
+	if (r == 0)
+		r = signing_rotate(*fresh, now, KEYRING_OVERLAP_S);
+	return r != 0 ? r : signing_save(*fresh, saved);
+}
+
+static int
+put_fresh(struct rotating *t)
+{
+	struct minter *m = t->m;
+	struct keep *saved = NULL;
+	int64_t now = 0;
+	int r;
+
+	if (m->token_keys == NULL || m->vault == NULL)
+		return ERR_UNAVAILABLE;
+	if ((r = clock_now(&m->clock, &now)) != 0 ||
+	    (r = make_fresh(m, now, &t->fresh, &saved)) != 0)
+		return r;
+	struct keeper_put put = {
+	    .rid = rpc_add(m->rpcs, LINK_VAULT, clock_boot_ms() + MINTER_RPC_MS,
+		on_rotated, t),
+	    .name = span_str(KEY_TOKEN),
+	    .bytes = keep_reveal(saved)};
+	/* Not sent: the deadline tells on_rotated. */
+	if (put.rid != 0 && link_send(m->vault, &msg_keeper_put, &put, -1) != 0)
+		log_event(LOG_WARN, "vault_unreachable",
+		    LOG_STR("key", KEY_TOKEN));
+	keep_free(saved);
+	return put.rid == 0 ? ERR_NOMEM : 0;
+}
+
+void
+keyring_rotate(struct minter *m, keyring_done *done, void *ctx)
+{
+	struct rotating *t = m->rotating ? NULL : calloc(1, sizeof(*t));
+	int r;
+
+	if (t == NULL) {
+		if (done != NULL)
+			done(ctx, m->rotating ? ERR_SEQUENCE : ERR_NOMEM);
+		return;
+	}
+	*t = (struct rotating){.m = m, .done = done, .ctx = ctx};
+	m->rotating = true;
+	if ((r = put_fresh(t)) != 0)
+		rotated(t, r);
+}
+
+void
+keyring_tick(struct minter *m)
+{
+	struct jwks set = {0};
+	int64_t now;
+
+	if (!minter_ready(m) || keyring_public(m, &set) != 0 ||
+	    clock_now(&m->clock, &now) != 0)
+		return;
+	if (m->n_public_keys > set.n)
+		tell_gates(m); /* an overlap is over */
+	m->n_public_keys = set.n;
+	if (now - signing_made(m->token_keys) > KEYRING_AGE_S && !m->rotating)
+		keyring_rotate(m, NULL, NULL);
 }
 
 int

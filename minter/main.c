@@ -236,6 +236,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	finish_tick(m);
 	sweep_families(m);
 	keyring_vault_changed(m);
+	keyring_tick(m);
 	if (m->ticks % USED_TICKS == 0)
 		save_all_used(m);
 	for (struct session *s = m->sessions; s != NULL; s = s->next)

@@ -47,7 +47,8 @@ struct minter {
 	uint8_t vault_state; /* 0: no vault */
 	char vault_why[256];
 	struct signing *token_keys, *audit_keys;
-	bool keys_asked;
+	bool keys_asked, rotating;
+	size_t n_public_keys; /* that gates were told of */
 	struct session *sessions;
 	size_t n_sessions;
 	unsigned child_depth; /* how deep narrower families may stand */
