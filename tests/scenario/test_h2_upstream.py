@@ -526,6 +526,38 @@ def test_cut_is_exact():
     run()
 
 
+def test_cut_of_a_child():
+    "a child family's cut leaves its parent's streams; a parent's takes all"
+    @with_house
+    def run(h):
+        up.answer = lambda c, r: c.respond(r.id, 200, [], b"x", end=False)
+        h.minter.send("rules_family", b"fam-child", "jti-2",
+                      alone.boot_ms() + 600000, FAMILY, "agent-2", "")
+        one, _ = h.connect()
+        two, _ = h.connect(family=b"fam-child")
+        parents = [h.ask(conn=one) for _ in range(5)]
+        childs = [h.ask(conn=two, family=b"fam-child") for _ in range(5)]
+        for s in parents + childs:
+            next_of(h, s, "bytes")
+        assert up.connections == 2
+        h.cut(2, "fam-child")
+        assert {x[0] for x in answers(h, childs).values()} == {"revoked"}
+        wait_for(lambda: len(up.live) == 1)
+        assert all(r.reset is None
+                   for r in up.live[0].requests.values())
+        h.minter.send("rules_family", b"fam-other", "jti-3",
+                      alone.boot_ms() + 600000, FAMILY, "agent-3", "")
+        three, _ = h.connect(family=b"fam-other")
+        others = [h.ask(conn=three, family=b"fam-other") for _ in range(5)]
+        for s in others:
+            next_of(h, s, "bytes")
+        h.cut(2, FAMILY.decode())
+        got = answers(h, parents + others)
+        assert {x[0] for x in got.values()} == {"revoked"}
+        wait_for(lambda: not up.live)
+    run()
+
+
 def test_cut_of_some():
     "rules that shrink cut the streams they forbid, not their neighbours"
     @with_house
