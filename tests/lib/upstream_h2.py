@@ -155,6 +155,7 @@ class Connection:
 
 class Upstream2:
     def __init__(self, names, alpn=("h2",), settings=None):
+        self.names = names
         self.folder = Path(tempfile.mkdtemp(prefix="hck-up2-"))
         os.chmod(self.folder, 0o755)
         self.ca = make_ca(self.folder)
