@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Boots a VM (image.py) in which inside.py runs, and says what it says."""
+"""Boots a VM (image.py) in which inside.py runs, and says what it says.
+Words are those of the tests' names that shall run, as in the other tests."""
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ def main():
     work = Path(tempfile.mkdtemp(prefix="vm-", dir="/var/tmp"))
     began, planned, seen = time.monotonic(), None, 0
     try:
-        vm = image.boot(image.host(work, out), work)
+        vm = image.boot(image.host(work, out), work, sys.argv[1:])
         killer = threading.Timer(LAST, vm.kill)
         killer.start()
         for line in vm.stdout:
