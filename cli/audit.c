@@ -8,6 +8,7 @@
 #include "lib/segments.h"
 #include "minter/audit_verify.h"
 #include "scope/grant_json.h"
+#include "scope/grant_text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -36,6 +37,7 @@ struct view {
 	const char *guest;    /* only this guest's sessions, or NULL */
 	json_t *sessions;     /* of that guest, as met: an object's names */
 	const char *match[3]; /* what match_keys must be, or NULL */
+	int64_t since;	      /* Unix milliseconds, or 0 */
 	DIR *dir;
 	struct {
 		char name[SEGMENT_NAME_MAX];
@@ -52,8 +54,17 @@ static const char *const match_keys[] = {"event", "host", "reason"};
 static bool
 filtered(const struct view *v)
 {
-	return v->guest != NULL || v->match[0] != NULL || v->match[1] != NULL ||
+	return v->since != 0 || v->guest != NULL || v->match[0] != NULL || v->match[1] != NULL ||
 	       v->match[2] != NULL;
+}
+
+/* Unix milliseconds. */
+static int64_t
+time_of(const json_t *line)
+{
+	const json_t *t = json_object_get(line, "time");
+
+	return json_is_number(t) ? (int64_t)json_number_value(t) : 0;
 }
 
 /* A session's beginning is in the minter's chain before all else of it,
@@ -87,16 +98,8 @@ matches(const struct view *v, const json_t *line)
 		    (is == NULL || strcmp(is, v->match[i]) != 0))
 			return false;
 	}
-	return of_guest(v, line);
-}
-
-/* Unix milliseconds. */
-static int64_t
-time_of(const json_t *line)
-{
-	const json_t *t = json_object_get(line, "time");
-
-	return json_is_number(t) ? (int64_t)json_number_value(t) : 0;
+	/* Asked of every line: it remembers sessions. */
+	return of_guest(v, line) && time_of(line) >= v->since;
 }
 
 static int
@@ -279,6 +282,33 @@ audit_dir(struct cli *cli, char out[static PATH_MAX], struct cli_error *e)
 	return r == 0 ? 0 : cli_error_from(e, r, "find the audit log", NULL);
 }
 
+/* "8h" ago, or a day and time of here. */
+static int
+read_since(const char *text, int64_t *ms, struct cli_error *e)
+{
+	static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S",
+	    "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M",
+	    "%Y-%m-%d"};
+	uint64_t ago;
+
+	if (text == NULL)
+		return 0;
+	if (grant_time_from_text(span_str(text), &ago) == 0) {
+		*ms = ((int64_t)time(NULL) - (int64_t)ago) * 1000;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct tm tm = {.tm_isdst = -1};
+		const char *end = strptime(text, forms[i], &tm);
+		if (end == NULL || *end != '\0')
+			continue;
+		*ms = (int64_t)mktime(&tm) * 1000;
+		return 0;
+	}
+	return cli_error(e, CLI_USAGE, "--since",
+	    "as 30m, 8h, 7d or \"2026-11-27 15:00\"", "%s is no time", text);
+}
+
 int
 audit_tail_run(struct cli *cli, const struct args *a)
 {
@@ -292,6 +322,7 @@ audit_tail_run(struct cli *cli, const struct args *a)
 	int r;
 
 	if (args_number(a, "lines", 100000, 20, &n, &e) != 0 ||
+	    read_since(args_value(a, "since"), &v.since, &e) != 0 ||
 	    audit_dir(cli, path, &e) != 0)
 		return cli_report(cli, &e);
 	if (v.guest != NULL && v.session != NULL) {

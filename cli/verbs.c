@@ -118,7 +118,18 @@ static const struct verb_option tail_options[] = {
 	{"event", "EVENT", 0, false, "only lines of this event"},
 	{"host", "HOST", 0, false, "only lines about this host"},
 	{"reason", "REASON", 0, false, "only lines with this reason"},
+	{"since", "TIME", 0, false,
+	    "only later lines: 30m, 8h, 7d ago, or \"2026-11-27 15:00\""},
 	{"lines", "N", 'n', false, "how many of the last lines (20)"},
+	{NULL},
+};
+
+static const struct verb_option export_options[] = {
+	{"to", "WHERE", 0, false, "journald or syslog"},
+	{"follow", NULL, 'f', false, "go on with what comes, and wait for "
+	    "a service that is away"},
+	{"socket", "PATH", 0, false,
+	    "where that service listens, if not in its usual place"},
 	{NULL},
 };
 
@@ -232,6 +243,13 @@ const struct verb verbs[] = {
 	{"audit tail", "", "the last audit lines", tail_options,
 	    "With several filters, a line must meet all.",
 	    audit_tail_run},
+	{"audit export", "", "hand audit lines on to journald or syslog",
+	    export_options,
+	    "Begins where the last export to the same service ended; it keeps\n"
+	    "a cursor for each in the state directory. After a crash the last\n"
+	    "lines may come twice: chain and seq tell. With --follow it is a\n"
+	    "service of its own, for systemd or the like to keep running.",
+	    audit_export_run},
 	{"audit verify", "[DIR]", "check every chain, offline",
 	    audit_verify_options,
 	    "DIR: a copy of the audit directory. Exit status 7 when a line\n"

@@ -28,7 +28,7 @@ verb_handler session_create_run, session_list_run, session_show_run,
     session_end_run, token_list_run, token_metadata_run, key_list_run, key_rotate_run, token_inspect_run, token_revoke_run,
     revoke_run, explain_run;
 /* audit.c, doctor.c, preset_verbs.c, completion.c, metrics.c */
-verb_handler audit_tail_run, audit_verify_run, doctor_run, preset_list_run,
+verb_handler audit_tail_run, audit_export_run, audit_verify_run, doctor_run, preset_list_run,
     preset_show_run, completion_run, metrics_run;
 
 #endif
