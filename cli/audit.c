@@ -91,6 +91,9 @@ of_guest(const struct view *v, const json_t *line)
 static bool
 matches(const struct view *v, const json_t *line)
 {
+	/* Asked of every line, for it remembers sessions. */
+	bool good = of_guest(v, line) && time_of(line) >= v->since;
+
 	for (size_t i = 0; i < 3; i++) {
 		const char *is =
 		    json_string_value(json_object_get(line, match_keys[i]));
@@ -98,8 +101,7 @@ matches(const struct view *v, const json_t *line)
 		    (is == NULL || strcmp(is, v->match[i]) != 0))
 			return false;
 	}
-	/* Asked of every line: it remembers sessions. */
-	return of_guest(v, line) && time_of(line) >= v->since;
+	return good;
 }
 
 static int
