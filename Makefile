@@ -220,7 +220,7 @@ out/fuzz/bin/%: tests/fuzz/%.c \
 
 bench: all ## measure, beside what one would pick instead; QUICK=1
 	$(Q)tools/deps bench && bench/run $(O) $(if $(QUICK),--quick)
-	$(Q)CC='$(CC)' bench/run-scrub $(O)
+	$(Q)for b in scrub audit; do CC='$(CC)' bench/run-$$b $(O) || exit; done
 
 D = $(DESTDIR)
 HELPERS = hatcheckd $(addprefix hatcheck-,vault minter dialer gate courier)
