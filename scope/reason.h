@@ -135,7 +135,13 @@
 	    "On the host: hatcheck logs shows why.")                           \
 	X(NOT_DELEGATED, "not-delegated", 403, "http_request_denied",          \
 	    "This sub-agent's token is narrower than its session.",            \
-	    "Ask the agent that started this one for a wider token.")
+	    "Ask the agent that started this one for a wider token.")                     \
+	X(H2C, "prior-knowledge", 505, "http_request_error",                   \
+	    "HTTP/2 is spoken within TLS only.",                               \
+	    "Use https, or HTTP/1.1.")                                         \
+	X(FLOOD, "flood", 429, "http_request_denied",                          \
+	    "The connection sent too much that asks for nothing.",             \
+	    "Reset, ping and update less; limits: hatcheckd.yaml(5).")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

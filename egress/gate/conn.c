@@ -45,11 +45,12 @@ forget_conn(struct conn *c)
 void
 conn_free(struct conn *c)
 {
-	exchange_drop(c);
+	c->front->drop(c);
 	forget_conn(c);
 	ev_timer_stop(c->g->loop, &c->deadline);
 	c->g->conns[c->slot] = NULL;
 	c->g->n_conns--;
+	front_h2_free(c);
 	stream_free(c->s);
 	h1_free(c->h1);
 	buf_free(c->out);
@@ -60,12 +61,21 @@ conn_free(struct conn *c)
 void
 conn_finish(struct conn *c)
 {
-	exchange_drop(c);
+	c->front->drop(c);
 	forget_conn(c);
 	c->state = CONN_ENDING;
 	conn_deadline(
 	    c, c->g->bounds.body_seconds); /* for what is still queued */
 	stream_finish(c->s);
+}
+
+void
+conn_retire(struct conn *c)
+{
+	if (c->state == CONN_HTTP)
+		c->front->retire(c);
+	else
+		conn_free(c);
 }
 
 bool
@@ -106,43 +116,39 @@ conn_note(struct conn *c, unsigned reason, const struct head *h,
 }
 
 void
-conn_answer(struct conn *c, const struct problem *p, bool close)
-{
-	struct answer_frame f = {.no_body = c->x.to_head, .close = close};
-
-	if (problem_put(p, f, c->out) != 0) {
-		conn_free(c);
-		return;
-	}
-	if (!conn_write_out(c))
-		return;
-	if (close) {
-		conn_finish(c);
-	} else if (c->x.sent_all) {
-		exchange_over(c);
-		conn_process(c);
-	}
-}
-
-void
-conn_refuse(struct conn *c, const struct problem *p, struct head *h)
+conn_refuse(struct exchange *x, const struct problem *p, const struct head *h)
 {
 	bool close = h == NULL || h->close || h->body != HEAD_BODY_NONE ||
-		     c->attach_failed != REASON_NONE;
+		     x->c->attach_failed != REASON_NONE;
 
-	c->x = (struct exchange){.kind = EXCHANGE_ANSWERED,
-	    .to_head = h != NULL && span_is(h->method, "HEAD")};
-	conn_answer(c, p, close);
+	exchange_clear(x);
+	x->kind = EXCHANGE_ANSWERED;
+	x->to_head = h != NULL && span_is(h->method, "HEAD");
+	exchange_answer(x, p, close);
 }
 
 static void
-refuse(struct conn *c, enum reason why, struct head *h, const struct way *w)
+refuse(struct exchange *x, enum reason why, const struct head *h,
+    const struct way *w)
 {
 	struct problem p = {.reason = why};
-	bool named = w != NULL && w->host.name[0] != '\0';
+	bool named = w->host.name[0] != '\0';
 
-	conn_note(c, why, h, named ? &w->host : NULL, named ? w->port : 0);
-	conn_refuse(c, &p, h);
+	conn_note(x->c, why, h, named ? &w->host : NULL, named ? w->port : 0);
+	conn_refuse(x, &p, h);
+}
+
+void
+conn_refuse_h2c(struct conn *c)
+{
+	bool named = c->state == CONN_HELLO;
+
+	conn_note(
+	    c, REASON_H2C, NULL, named ? &c->host : NULL, named ? c->port : 0);
+	if (stream_write(c->s, h2c_refusal()) == 0)
+		conn_finish(c);
+	else
+		conn_free(c);
 }
 
 /* ------------------------------------------------------------ requests */
@@ -199,10 +205,10 @@ find_way(struct conn *c, const struct head *h, struct way *w)
 			      : way_plain(h, c->g->session, w);
 }
 
-static void
-on_head(struct conn *c)
+void
+conn_request(struct exchange *x, struct head *h)
 {
-	struct head *h = h1_head(c->h1);
+	struct conn *c = x->c;
 	struct way w;
 	enum reason why = find_way(c, h, &w);
 
@@ -214,130 +220,9 @@ on_head(struct conn *c)
 		why = authenticate(c, h);
 	if (why == REASON_NONE)
 		why = w.kind == WAY_KIND_CONNECT ? connect_start(c, &w)
-						 : exchange_start(c, h, &w);
+						 : exchange_start(x, h, &w);
 	if (why != REASON_NONE)
-		refuse(c, why, h, &w);
-}
-
-static void
-on_bad_http(struct conn *c)
-{
-	struct problem p = {
-	    .reason = REASON_BAD_REQUEST, .detail = span_str(h1_why(c->h1))};
-
-	if (c->x.kind != EXCHANGE_NONE) {
-		conn_note(c, REASON_BAD_REQUEST, NULL, NULL, 0);
-		conn_free(c);
-		return;
-	}
-	conn_note(c, REASON_BAD_REQUEST, NULL, NULL, 0);
-	conn_refuse(c, &p, NULL);
-}
-
-static bool
-on_body(struct conn *c, struct span body)
-{
-	switch (c->x.kind) {
-	case EXCHANGE_FORWARD:
-		conn_deadline(c, c->g->bounds.body_seconds);
-		return exchange_body(c, body);
-	case EXCHANGE_API:
-		return guest_api_body(c, body);
-	case EXCHANGE_NONE:
-	case EXCHANGE_TUNNEL:
-	case EXCHANGE_ANSWERED:
-		break;
-	}
-	abort(); /* a refused request with a body was closed */
-}
-
-static bool
-on_end(struct conn *c)
-{
-	switch (c->x.kind) {
-	case EXCHANGE_FORWARD:
-		return exchange_end(c, h1_trailers(c->h1));
-	case EXCHANGE_API:
-		return guest_api_end(c);
-	case EXCHANGE_ANSWERED:
-		c->x.sent_all = true;
-		exchange_over(c);
-		return true;
-	case EXCHANGE_NONE:
-	case EXCHANGE_TUNNEL:
-		break;
-	}
-	abort();
-}
-
-/* May this connection's next bytes be read now? */
-static bool
-may_read(const struct conn *c)
-{
-	if (c->x.sent_all)
-		return false; /* one at a time */
-	if (c->x.kind == EXCHANGE_NONE && stream_queued(c->s) >= STREAM_HIGH)
-		return false; /* who does not read asks for no more */
-	if (c->x.kind == EXCHANGE_NONE && gate_starting(c->g))
-		return false;
-	/* Without credit too: the end of a body costs none. */
-	return (c->x.kind != EXCHANGE_NONE && c->x.kind != EXCHANGE_FORWARD) ||
-	       !gate_congested(c->g);
-}
-
-/* Nothing more will come. */
-static void
-on_drained_dry(struct conn *c)
-{
-	if (c->x.kind == EXCHANGE_NONE && h1_idle(c->h1))
-		conn_finish(c);
-	else if (!c->x.sent_all)
-		conn_free(c); /* in the middle of a request */
-}
-
-static bool
-http_event(struct conn *c, enum h1_event e, struct span body, size_t used)
-{
-	bool live = true;
-
-	if (e == H1_BODY)
-		live = on_body(c, body);
-	if (!live)
-		return false;
-	stream_consume(c->s, used);
-	if (e == H1_HEAD) {
-		size_t slot = c->slot;
-		struct gate *g = c->g;
-		on_head(c);
-		return g->conns[slot] == c;
-	}
-	return e == H1_END ? on_end(c) : true;
-}
-
-static bool
-http_step(struct conn *c)
-{
-	struct span in = stream_input(c->s), body;
-	enum h1_event e;
-	size_t had;
-
-	if (!may_read(c))
-		return false;
-	if (c->x.kind == EXCHANGE_FORWARD && in.n > c->x.credit)
-		in.n = c->x.credit;
-	if (in.n > 0 && c->x.kind == EXCHANGE_NONE && h1_idle(c->h1))
-		conn_deadline(c, c->g->bounds.head_seconds);
-	had = in.n;
-	if (h1_next(c->h1, &in, &e, &body) != 0) {
-		on_bad_http(c);
-		return false;
-	}
-	if (e == H1_MORE && in.n == had) {
-		if (c->eof && stream_input(c->s).n == 0)
-			on_drained_dry(c);
-		return false;
-	}
-	return http_event(c, e, body, had - in.n);
+		refuse(x, why, h, &w);
 }
 
 /* --------------------------------------------------------- first bytes */
@@ -374,7 +259,7 @@ step(struct conn *c)
 	case CONN_FIRST:
 		return first_step(c);
 	case CONN_HTTP:
-		return http_step(c);
+		return c->front->step(c);
 	case CONN_HELLO:
 		return connect_hello(c);
 	case CONN_TUNNEL:
@@ -425,8 +310,7 @@ on_stream(void *ctx, struct stream *s, enum stream_event event, int err)
 		conn_process(c);
 		break;
 	case STREAM_DRAINED:
-		exchange_settle(c);
-		conn_process(c);
+		c->front->drained(c);
 		break;
 	case STREAM_EOF:
 		on_eof(c);
@@ -460,6 +344,8 @@ make(struct gate *g, int fd, size_t slot, uid_t uid)
 	c->g = g;
 	c->slot = slot;
 	c->uid = uid;
+	c->front = &front_h1;
+	c->x.c = c;
 	ev_init(&c->deadline, on_deadline);
 	c->deadline.data = c;
 	g->conns[slot] = c;
@@ -478,17 +364,35 @@ make(struct gate *g, int fd, size_t slot, uid_t uid)
 	return 0;
 }
 
+static int
+put_too_many(struct buf *body, struct buf *out)
+{
+	struct problem p = {.reason = REASON_LIMIT_GUEST};
+	struct head h;
+	int r;
+
+	head_init(&h);
+	r = problem_make(&p, &h, body);
+	h.close = true;
+	h.body = HEAD_BODY_LENGTH;
+	h.length = buf_len(body);
+	(void)(r || (r = h1_put_head(&h, false, out)) ||
+	       (r = buf_put_span(out, buf_span(body))));
+	head_clear(&h);
+	return r;
+}
+
 /* As good as it gets without a connection of our own. */
 static void
 too_many(int fd)
 {
-	struct problem p = {.reason = REASON_LIMIT_GUEST};
-	struct answer_frame f = {.close = true};
-	struct buf *b = buf_new(16 * 1024);
+	struct buf *body = buf_new(8192), *out = buf_new(16 * 1024);
 
-	if (b != NULL && problem_put(&p, f, b) == 0)
-		(void)!write(fd, buf_span(b).p, buf_len(b)); /* best effort */
-	buf_free(b);
+	if (body != NULL && out != NULL && put_too_many(body, out) == 0)
+		(void)!write(fd, buf_span(out).p, buf_len(out)); /* best
+								    effort */
+	buf_free(body);
+	buf_free(out);
 	close(fd);
 }
 

@@ -13,7 +13,7 @@
 
 #include "egress/gate/exchange.h"
 #include "egress/gate/gate.h"
-#include "egress/gate/problem.h"
+#include "egress/gate/h2c.h"
 #include "egress/http/h1_parse.h"
 #include "egress/http/stream.h"
 #include "lib/log.h"
@@ -32,7 +32,9 @@ struct conn {
 	struct gate *g;
 	size_t slot;
 	struct stream *s;
+	const struct front *front; /* what is spoken on it */
 	struct h1 *h1;
+	struct mux *mux; /* HTTP/2's (front_h2.c), or NULL */
 	struct buf *out; /* scratch for what is written next */
 	enum conn_state state;
 	bool eof;  /* the guest sends no more */
@@ -49,7 +51,7 @@ struct conn {
 	bool tunnel;	  /* the courier said so */
 	bool intercepted; /* HTTP within our TLS */
 
-	struct exchange x;
+	struct exchange x; /* the one of HTTP/1.1 */
 	struct ev_timer deadline;
 };
 
@@ -67,16 +69,21 @@ void conn_process(struct conn *c);
 void conn_free(struct conn *c);
 /* End it in order: what is queued goes out first. */
 void conn_finish(struct conn *c);
+/* Its token has ended, or we do: nothing under it goes out any more. */
+void conn_retire(struct conn *c);
 void conn_deadline(struct conn *c, double seconds);
 
 /* Write what is in c->out. False: it ended. */
 bool conn_write_out(struct conn *c);
-/* Refuse the request h (NULL: there is none that could be read): note it
- * in the audit log, answer, close unless the next request can follow. May
- * end it. */
-void conn_refuse(struct conn *c, const struct problem *p, struct head *h);
-/* Answer in place of the courier, which knows: no note. May end it. */
-void conn_answer(struct conn *c, const struct problem *p, bool close);
+/* A request's head: decide what it is, and begin. May end c (not within
+ * HTTP/2, where x may end). */
+void conn_request(struct exchange *x, struct head *h);
+/* Refuse the request h (NULL: there is none that could be read): answer,
+ * close unless the next request can follow. May end c. */
+void
+conn_refuse(struct exchange *x, const struct problem *p, const struct head *h);
+/* Refuse HTTP/2 without TLS: note it, say so, close. */
+void conn_refuse_h2c(struct conn *c);
 void conn_note(struct conn *c, unsigned reason, const struct head *h,
     const struct host *host, uint16_t port);
 

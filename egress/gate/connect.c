@@ -52,8 +52,10 @@ not_connected(struct conn *c, const struct problem *p)
 	c->id = 0;
 	c->bound = c->attached;
 	c->state = CONN_HTTP;
-	c->x = (struct exchange){.kind = EXCHANGE_ANSWERED, .sent_all = true};
-	conn_answer(c, p, false);
+	exchange_clear(&c->x);
+	c->x.kind = EXCHANGE_ANSWERED;
+	c->x.sent_all = true;
+	exchange_answer(&c->x, p, false);
 }
 
 /* No leaf, no 200 (requirement 29). */
@@ -128,8 +130,15 @@ bool
 connect_hello(struct conn *c)
 {
 	struct clienthello hello;
-	int r = clienthello_parse(stream_input(c->s), &hello);
+	int h2c = h2c_look(stream_input(c->s));
+	int r = h2c == ERR_TRUNCATED
+		    ? h2c
+		    : clienthello_parse(stream_input(c->s), &hello);
 
+	if (h2c == 0) {
+		conn_refuse_h2c(c);
+		return false;
+	}
 	if (r == ERR_TRUNCATED) {
 		if (c->eof)
 			conn_free(c);

@@ -95,7 +95,16 @@ gate_cut(struct gate *g, struct span family)
 	for (size_t i = 0; i < LIMIT_CONNS; i++) {
 		struct conn *c = g->conns[i];
 		if (c != NULL && (family.n == 0 || span_is(family, c->family)))
-			conn_free(c);
+			conn_retire(c);
+	}
+}
+
+void
+gate_retire(struct gate *g)
+{
+	for (size_t i = 0; i < LIMIT_CONNS; i++) {
+		if (g->conns[i] != NULL)
+			conn_retire(g->conns[i]);
 	}
 }
 
@@ -118,7 +127,7 @@ gate_courier_lost(struct gate *g)
 			continue;
 		if (c->x.kind == EXCHANGE_FORWARD && !c->x.answered &&
 		    !c->intercepted)
-			exchange_reset(c, REASON_RETIRED_CONNECTION);
+			exchange_reset(&c->x, REASON_RETIRED_CONNECTION);
 		else if (c->id != 0 || c->x.kind == EXCHANGE_FORWARD ||
 			 c->x.kind == EXCHANGE_TUNNEL)
 			conn_free(c);
@@ -147,7 +156,7 @@ expire(struct gate *g)
 		    tokens_doubted(g->tokens, c->family))
 			continue;
 		if (c->bound || c->x.kind != EXCHANGE_NONE)
-			conn_free(c);
+			conn_retire(c);
 		else
 			c->family[0] = '\0'; /* its next request brings one */
 	}
@@ -194,6 +203,10 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		tokens_settle(g->tokens);
 	}
 	expire(g);
+	for (size_t i = 0; i < LIMIT_CONNS; i++) {
+		if (g->conns[i] != NULL)
+			g->conns[i]->front->tick(g->conns[i]);
+	}
 	if (!gate_ready(g))
 		gate_resume(g); /* some have waited long enough */
 	if (wants_ca(g) && ev_now(loop) >= g->ca_next)

@@ -41,6 +41,7 @@ struct gate {
 
 	struct conn *conns[LIMIT_CONNS];
 	size_t n_conns;
+	size_t streams;	    /* that the courier may know of */
 	uint32_t sequence;  /* of ids */
 	double doubt_until; /* loop time; 0: no family is in doubt */
 	double patience;    /* loop time: until then what is missing may come */
@@ -80,6 +81,8 @@ struct conn *gate_slot(const struct gate *g, uint32_t id);
 
 /* Cut a family's connections (empty: all), now. */
 void gate_cut(struct gate *g, struct span family);
+/* We are to stop: who can be told is told. */
+void gate_retire(struct gate *g);
 /* The courier is gone, and with it all that hung on it. */
 void gate_courier_lost(struct gate *g);
 /* A session has come, perhaps another: whoever may not be here goes. */

@@ -60,15 +60,21 @@ static bool
 write_answer(
     struct conn *c, uint16_t status, const char *type, struct span body)
 {
-	struct answer_frame f = {.no_body = c->x.to_head, .close = c->x.close};
+	struct head h;
+	int r;
 
-	if (answer_put(status, type, body, f, c->out) != 0) {
+	head_init(&h);
+	h.close = c->x.close;
+	if ((r = answer_make(status, type, body, &h)) == 0)
+		r = exchange_put_answer(&c->x, &h, body);
+	head_clear(&h);
+	if (r != 0) {
 		conn_free(c);
 		return false;
 	}
-	if (!conn_write_out(c))
+	if (!c->front->flush(&c->x))
 		return false;
-	exchange_over(c);
+	c->front->over(&c->x);
 	return true;
 }
 
@@ -104,7 +110,7 @@ problem(struct conn *c, unsigned reason, uint16_t status)
 {
 	struct problem p = {.reason = reason, .status = status};
 
-	conn_answer(c, &p, c->x.close);
+	exchange_answer(&c->x, &p, c->x.close);
 	return false;
 }
 
@@ -371,15 +377,16 @@ guest_api_start(struct conn *c, struct head *h, struct span path)
 	p.reason = admit(h, path, e, &p);
 	if (p.reason != REASON_NONE) {
 		conn_note(c, p.reason, h, NULL, 0);
-		conn_refuse(c, &p, h);
+		conn_refuse(&c->x, &p, h);
 		return;
 	}
-	c->x = (struct exchange){.kind = EXCHANGE_API,
-	    .id = gate_new_id(c->g, c->slot),
-	    .to_head = span_is(h->method, "HEAD"),
-	    .close = h->close,
-	    .api = e,
-	    .api_body = buf_new(LIMIT_API_BODY)};
+	exchange_clear(&c->x);
+	c->x.kind = EXCHANGE_API;
+	c->x.id = gate_new_id(c->g, c->slot);
+	c->x.to_head = span_is(h->method, "HEAD");
+	c->x.close = h->close;
+	c->x.api = e;
+	c->x.api_body = buf_new(LIMIT_API_BODY);
 	if (c->x.api_body == NULL)
 		conn_free(c);
 	else if (h->expect)
@@ -393,7 +400,7 @@ guest_api_body(struct conn *c, struct span bytes)
 
 	if (buf_put_span(c->x.api_body, bytes) == 0)
 		return true;
-	conn_answer(c, &p, true);
+	exchange_answer(&c->x, &p, true);
 	return false;
 }
 

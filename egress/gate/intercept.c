@@ -62,6 +62,7 @@ intercept_open(struct conn *c)
 	const char *name =
 	    SSL_get_servername(stream_ssl(c->s), TLSEXT_NAMETYPE_host_name);
 	struct host h;
+	bool h2;
 
 	/* Once more: a second hello may have named another. TLS 1.2 has none,
 	 * and OpenSSL forgets the name when it resumes. */
@@ -75,5 +76,10 @@ intercept_open(struct conn *c)
 	c->intercepted = true;
 	c->state = CONN_HTTP;
 	conn_deadline(c, c->g->bounds.head_seconds);
+	if (tls_chosen(stream_ssl(c->s), true, &h2) != 0 ||
+	    (h2 && front_h2_begin(c) != 0)) {
+		conn_free(c);
+		return;
+	}
 	conn_process(c);
 }

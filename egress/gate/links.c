@@ -122,17 +122,18 @@ static const struct link_rule from_vault[] = {
 
 /* ------------------------------------------------------------- courier */
 
-/* The connection whose exchange is this stream; NULL: it has ended here,
- * and what was under way is dropped. */
-static struct conn *
+/* NULL: it has ended here, and what was under way is dropped. */
+static struct exchange *
 of_stream(const struct gate *g, uint32_t stream)
 {
 	struct conn *c = gate_slot(g, stream);
+	struct exchange *x;
 
-	if (c == NULL || c->x.id != stream || stream == 0 ||
-	    (c->x.kind != EXCHANGE_FORWARD && c->x.kind != EXCHANGE_TUNNEL))
+	if (c == NULL || stream == 0 ||
+	    (x = c->front->find(c, stream)) == NULL ||
+	    (x->kind != EXCHANGE_FORWARD && x->kind != EXCHANGE_TUNNEL))
 		return NULL;
-	return c;
+	return x;
 }
 
 static struct conn *
@@ -161,67 +162,67 @@ static int
 on_interim(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_response *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	return c == NULL ? 0 : exchange_interim(c, t);
+	return x == NULL ? 0 : exchange_interim(x, t);
 }
 
 static int
 on_response(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_response *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	return c == NULL ? 0 : exchange_response(c, t);
+	return x == NULL ? 0 : exchange_response(x, t);
 }
 
 static int
 on_bytes(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_bytes *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	return c == NULL ? 0 : exchange_bytes(c, t->bytes);
+	return x == NULL ? 0 : exchange_bytes(x, t->bytes);
 }
 
 static int
 on_end(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_end *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	return c == NULL ? 0 : exchange_ended(c, t->trailers);
+	return x == NULL ? 0 : exchange_ended(x, t->trailers);
 }
 
 static int
 on_window(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_window *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	return c == NULL ? 0 : exchange_window(c, t->credit);
+	return x == NULL ? 0 : exchange_window(x, t->credit);
 }
 
 static int
 on_reset(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_reset *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
 
 	(void)l;
 	(void)fd;
-	if (c != NULL)
-		exchange_reset(c, t->reason);
+	if (x != NULL)
+		exchange_reset(x, t->reason);
 	return 0;
 }
 
@@ -229,12 +230,13 @@ static int
 on_refused(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct traffic_refused *t = m;
-	struct conn *c = of_stream(ctx, t->stream);
+	struct exchange *x = of_stream(ctx, t->stream);
+	struct conn *c;
 
 	(void)l;
 	(void)fd;
-	if (c != NULL)
-		exchange_refused(c, t);
+	if (x != NULL)
+		exchange_refused(x, t);
 	else if ((c = of_connect(ctx, t->stream)) != NULL)
 		connect_refused(c, t);
 	return 0;

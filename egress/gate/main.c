@@ -41,6 +41,7 @@ on_stop(void *ctx, struct link *l, const void *m, int fd)
 	(void)l;
 	(void)m;
 	(void)fd;
+	gate_retire(g); /* what that writes goes out with this turn */
 	ev_break(g->loop, EVBREAK_ALL);
 	return 0;
 }

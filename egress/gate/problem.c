@@ -4,7 +4,6 @@
  * At a bound: ERR_TOO_BIG from the buffer. */
 #include "egress/gate/problem.h"
 
-#include "egress/http/h1_write.h"
 #include "lib/chainlog.h"
 
 #include <stdio.h>
@@ -45,36 +44,15 @@ add(struct head *h, const char *name, const char *value)
 	return head_add(h, span_str(name), span_str(value));
 }
 
-static int
-finish(struct head *h, struct span body, struct answer_frame f, struct buf *out)
-{
-	int r;
-
-	h->close = f.close;
-	h->length = body.n;
-	h->has_length = f.no_body;
-	h->body = f.no_body ? HEAD_BODY_NONE : HEAD_BODY_LENGTH;
-	if ((r = add(h, "cache-control", "no-store")) != 0 ||
-	    (r = h1_put_head(h, f.no_body, out)) != 0)
-		return r;
-	return f.no_body ? 0 : buf_put_span(out, body);
-}
-
 int
-answer_put(uint16_t status, const char *type, struct span body,
-    struct answer_frame f, struct buf *out)
+answer_make(uint16_t status, const char *type, struct span body, struct head *h)
 {
-	struct head h;
 	int r = 0;
 
-	head_init(&h);
-	h.status = status;
+	h->status = status;
 	if (body.n > 0)
-		r = add(&h, "content-type", type);
-	if (r == 0)
-		r = finish(&h, body, f, out);
-	head_clear(&h);
-	return r;
+		r = add(h, "content-type", type);
+	return r != 0 ? r : add(h, "cache-control", "no-store");
 }
 
 static int
@@ -93,8 +71,7 @@ fields(struct head *h, const struct problem *p, const struct reason_row *row)
 	char text[16];
 	int r;
 
-	if ((r = add(h, "content-type", "application/problem+json")) != 0 ||
-	    (r = status_field(h, row)) != 0)
+	if ((r = status_field(h, row)) != 0)
 		return r;
 	if (h->status == 407 && ((r = add(h, "proxy-authenticate",
 				      "Bearer realm=\"hatcheck\"")) != 0 ||
@@ -111,21 +88,15 @@ fields(struct head *h, const struct problem *p, const struct reason_row *row)
 }
 
 int
-problem_put(const struct problem *p, struct answer_frame f, struct buf *out)
+problem_make(const struct problem *p, struct head *h, struct buf *body)
 {
 	const struct reason_row *row = reason_row(p->reason);
-	struct buf *body = buf_new(8192);
-	struct head h;
+	uint16_t status = p->status != 0 ? p->status : (uint16_t)row->status;
 	int r;
 
-	if (body == NULL)
-		return ERR_NOMEM;
-	head_init(&h);
-	h.status = p->status != 0 ? p->status : (uint16_t)row->status;
-	(void)((r = document(p, row, h.status, body)) ||
-	       (r = fields(&h, p, row)) ||
-	       (r = finish(&h, buf_span(body), f, out)));
-	head_clear(&h);
-	buf_free(body);
+	(void)((r = document(p, row, status, body)) ||
+	       (r = answer_make(
+		    status, "application/problem+json", buf_span(body), h)) ||
+	       (r = fields(h, p, row)));
 	return r;
 }

@@ -2,20 +2,14 @@
 /*
  * What a guest is told: RFC 9457 problem documents with RFC 9209
  * Proxy-Status for refusals, and the plain answers of the guest API. Pure:
- * appends HTTP/1.1 bytes. Nothing in them comes from the guest, from
- * upstream or from this host but the words of scope/reason.h.
+ * values, which a front writes (front.h). Nothing in them comes from the guest,
+ * from upstream or from this host but the words of scope/reason.h.
  */
 #ifndef EGRESS_GATE_PROBLEM_H
 #define EGRESS_GATE_PROBLEM_H
 
 #include "egress/http/head.h"
 #include "scope/reason.h"
-
-/* How the exchange that is answered looks from outside. */
-struct answer_frame {
-	bool no_body; /* it answers HEAD */
-	bool close;   /* the connection ends with it */
-};
 
 struct problem {
 	unsigned reason;      /* enum reason */
@@ -27,11 +21,13 @@ struct problem {
 	const char *allow;    /* 405: the methods, or NULL */
 };
 
+/* Into a head that was initialised and an empty body; both the caller's. */
 MUST_USE int
-problem_put(const struct problem *p, struct answer_frame f, struct buf *out);
+problem_make(const struct problem *p, struct head *h, struct buf *body);
 
-/* A whole answer with a body of ours. Cache-Control: no-store. */
-MUST_USE int answer_put(uint16_t status, const char *type, struct span body,
-    struct answer_frame f, struct buf *out);
+/* The head of an answer with a body of ours, or none. Cache-Control:
+ * no-store. */
+MUST_USE int answer_make(
+    uint16_t status, const char *type, struct span body, struct head *h);
 
 #endif

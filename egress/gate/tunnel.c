@@ -7,19 +7,8 @@
 bool
 tunnel_start(struct conn *c, const struct host *sni)
 {
-	struct traffic_tunnel m = {.stream = gate_new_id(c->g, c->slot),
-	    .conn = c->id,
-	    .family = span_str(c->family),
-	    .sni = span_str(sni->name)};
-
-	c->x = (struct exchange){.kind = EXCHANGE_TUNNEL,
-	    .id = m.stream,
-	    .close = true,
-	    .credit = TRAFFIC_WINDOW,
-	    .granted = TRAFFIC_WINDOW};
 	c->state = CONN_TUNNEL;
-	conn_deadline(c, c->g->bounds.body_seconds);
-	if (gate_tell(c->g->courier, &msg_traffic_tunnel, &m))
+	if (exchange_start_tunnel(&c->x, sni))
 		return true;
 	conn_free(c);
 	return false;
@@ -33,7 +22,7 @@ tunnel_eof(struct conn *c)
 	if (!c->eof || c->x.sent_all)
 		return false;
 	head_init(&none);
-	(void)exchange_end(c, &none); /* either way there is no more to do */
+	(void)exchange_end(&c->x, &none); /* either way there is no more to do */
 	return false;
 }
 
@@ -50,10 +39,9 @@ tunnel_step(struct conn *c)
 		in.n = c->x.credit;
 	if (in.n > TRAFFIC_BODY_MAX)
 		in.n = TRAFFIC_BODY_MAX;
-	if (!exchange_body(c, in))
+	if (!exchange_body(&c->x, in))
 		return false;
 	stream_consume(c->s, in.n);
-	conn_deadline(c, c->g->bounds.body_seconds);
 	return true;
 }
 

@@ -19,7 +19,8 @@ static const struct {
     {415, "Unsupported Media Type"}, {421, "Misdirected Request"},
     {429, "Too Many Requests"}, {500, "Internal Server Error"},
     {501, "Not Implemented"}, {502, "Bad Gateway"},
-    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+    {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"}};
 
 static const char *
 phrase_of(uint16_t status)

@@ -177,19 +177,28 @@ stream_drop(struct h2 *c, struct stream *s)
 	stream_free(s);
 }
 
+/* The caller has not heard of it, but for this. */
+static void
+bury(struct h2 *c, struct stream *s, const char *why)
+{
+	if (!s->dead && !s->told && c->on.malformed != NULL)
+		c->on.malformed(c->arg, s->id, why);
+	s->dead = true;
+}
+
 /* nghttp2 resets the stream; until that is sent, more of it may come. */
 static int
-fail(struct stream *s)
+fail(struct h2 *c, struct stream *s, const char *why)
 {
 	if (s != NULL)
-		s->dead = true;
+		bury(c, s, why);
 	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int
 refuse(struct h2 *c, struct stream *s)
 {
-	s->dead = true;
+	bury(c, s, s->build.why);
 	return nghttp2_submit_rst_stream(
 	    c->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
 }
@@ -206,11 +215,11 @@ on_begin(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	if (s == NULL && c->role == H2_SERVER) {
 		if (c->n_streams >= c->bounds.streams ||
 		    (s = stream_new()) == NULL)
-			return fail(NULL);
+			return fail(c, NULL, "");
 		stream_insert(c, s, f->hd.stream_id);
 	}
 	if (s == NULL || s->dead)
-		return fail(s);
+		return fail(c, s, "");
 	if (!s->final) {
 		head_clear(&s->head);
 		h2_head_start(&s->build,
@@ -233,12 +242,14 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 	(void)ng;
 	(void)flags;
 	if (s == NULL || s->dead)
-		return fail(s);
+		return fail(arg, s, "");
 	if (!s->final)
 		r = h2_head_field(&s->build, k, v);
 	else if (!head_forbidden_trailer(k))
 		r = head_add(&s->trailers_in, k, v);
-	return r == 0 ? 0 : fail(s);
+	return r == 0 ? 0
+		      : fail(arg, s, r == ERR_TOO_BIG ? "a head too long"
+						      : s->build.why);
 }
 
 /* nghttp2 would drop such a field and go on: that is repairing. */
@@ -247,7 +258,21 @@ on_invalid(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
     size_t n, const uint8_t *value, size_t m, uint8_t flags, void *arg)
 {
 	(void)ng, (void)name, (void)n, (void)value, (void)m, (void)flags;
-	return fail(find(arg, f->hd.stream_id));
+	return fail(arg, find(arg, f->hd.stream_id), "bad field");
+}
+
+/* What nghttp2 itself refuses of a head. */
+static int
+on_invalid_frame(
+    nghttp2_session *ng, const nghttp2_frame *f, int why, void *arg)
+{
+	struct stream *s = find(arg, f->hd.stream_id);
+
+	(void)ng;
+	(void)why;
+	if (s != NULL && f->hd.type == NGHTTP2_HEADERS)
+		bury(arg, s, "malformed head");
+	return 0;
 }
 
 /* RFC 9113, 8.2.3: one field again before anything but HTTP/2 sees it. */
@@ -259,7 +284,7 @@ join_cookies(struct head *h)
 
 	if (head_count(h, "cookie") < 2)
 		return 0;
-	if ((b = buf_new_locked(HEAD_BYTES_MAX)) == NULL)
+	if ((b = buf_new(HEAD_BYTES_MAX)) == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; r == 0 && i < h->n_fields; i++) {
 		if (!span_is(h->fields[i].name, "cookie"))
@@ -385,9 +410,14 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		s->begun = true;
 	if (data && f->hd.length > 0)
 		h2_flood_pay_data(&c->flood);
-	if (s != NULL && (data || f->hd.type == NGHTTP2_HEADERS) &&
-	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-		s->out_end = true;
+	if (s == NULL || (!data && f->hd.type != NGHTTP2_HEADERS) ||
+	    (f->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+		return 0;
+	s->out_end = true;
+	/* RFC 9113, 8.1: the rest of the request is not wanted. */
+	if (c->role == H2_SERVER && !s->in_end && !s->dead &&
+	    h2_reset(c, s->id, NGHTTP2_NO_ERROR) != 0)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	return 0;
 }
 
@@ -487,6 +517,8 @@ open_session(struct h2 *c, nghttp2_session_callbacks *cb, nghttp2_option *o)
 	nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
 	nghttp2_session_callbacks_set_on_invalid_header_callback(
 	    cb, on_invalid);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
+	    cb, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
@@ -616,6 +648,18 @@ h2_why(const struct h2 *c)
 	if (c->flood.why != NULL)
 		return c->flood.why;
 	return c->over ? "broken HTTP/2 framing" : "";
+}
+
+bool
+h2_flooded(const struct h2 *c)
+{
+	return c->flood.why != NULL;
+}
+
+uint64_t
+h2_open_head(const struct h2 *c)
+{
+	return h2_flood_open_head(&c->flood);
 }
 
 int
@@ -849,4 +893,18 @@ h2_shutdown(struct h2 *c)
 		   NGHTTP2_NO_ERROR, NULL, 0) == 0
 		   ? 0
 		   : ERR_NOMEM;
+}
+
+int
+h2_abandon(struct h2 *c, uint32_t code)
+{
+	int r;
+
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct stream *s = c->streams[i]; s; s = s->next) {
+			if ((r = h2_reset(c, s->id, code)) != 0)
+				return r;
+		}
+	}
+	return h2_shutdown(c);
 }

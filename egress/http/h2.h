@@ -15,6 +15,8 @@
  * stalls holds up no other. h2_flood.h bounds cheap frames; a connection
  * that crosses a limit gets GOAWAY with ENHANCE_YOUR_CALM. Pushes end the
  * connection. Cookie fields of a request come joined (RFC 9113, 8.2.3).
+ * A server that has ended its answer before the request has ended resets the
+ * stream with NO_ERROR (8.1).
  */
 #ifndef EGRESS_HTTP_H2_H
 #define EGRESS_HTTP_H2_H
@@ -38,6 +40,9 @@ struct h2_events {
 	void (*body)(void *arg, int32_t id, struct span bytes);
 	void (*end)(void *arg, int32_t id, struct head *trailers);
 	void (*reset)(void *arg, int32_t id, uint32_t code);
+	/* A head that is refused, and its stream reset; no other event tells
+	 * of it. NULL: never mind. */
+	void (*malformed)(void *arg, int32_t id, const char *why);
 };
 
 MUST_USE int h2_new(
@@ -51,6 +56,10 @@ void h2_free(struct h2 *c);
 MUST_USE int h2_recv(struct h2 *c, struct span in);
 /* Why h2_recv() failed, a constant phrase; "": it did not. */
 const char *h2_why(const struct h2 *c);
+/* It failed because of a flood (h2_flood.h). */
+bool h2_flooded(const struct h2 *c);
+/* Not 0: a head is under way, the n-th that came. */
+uint64_t h2_open_head(const struct h2 *c);
 /* Appends while out has room; a locked out keeps credentials locked. */
 MUST_USE int h2_send(struct h2 *c, struct buf *out);
 /* Neither reading nor writing is wanted any more: close. */
@@ -88,5 +97,8 @@ MUST_USE int h2_credit(struct h2 *c, int32_t id, size_t n);
 MUST_USE int h2_reset(struct h2 *c, int32_t id, uint32_t code);
 /* GOAWAY; streams under way may end. */
 MUST_USE int h2_shutdown(struct h2 *c);
+/* The same, and every stream is reset: of what was put by for it no body
+ * goes out any more. */
+MUST_USE int h2_abandon(struct h2 *c, uint32_t code);
 
 #endif

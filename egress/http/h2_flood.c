@@ -88,9 +88,10 @@ h2_flood_pay_data(struct h2_flood *f)
 static void
 block(struct h2_flood *f, bool first, size_t n)
 {
-	if (first)
+	if (first) {
 		f->continuations = f->block = 0;
-	else
+		f->heads++;
+	} else
 		f->continuations++;
 	f->block += n;
 	if (f->continuations > f->continuations_max)
@@ -105,6 +106,8 @@ block(struct h2_flood *f, bool first, size_t n)
 static void
 judge(struct h2_flood *f, uint8_t type, uint8_t flags, size_t n)
 {
+	f->of_head =
+	    type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION;
 	switch (type) {
 	case NGHTTP2_DATA:
 		if (n == 0 && (flags & NGHTTP2_FLAG_END_STREAM) == 0)
@@ -113,6 +116,7 @@ judge(struct h2_flood *f, uint8_t type, uint8_t flags, size_t n)
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_CONTINUATION:
 		block(f, type == NGHTTP2_HEADERS, n);
+		f->open = (flags & NGHTTP2_FLAG_END_HEADERS) == 0;
 		return;
 	case NGHTTP2_RST_STREAM:
 		h2_flood_count(f, H2_FLOOD_RESET);
@@ -143,6 +147,12 @@ skip(struct span *in, size_t *n)
 
 	*in = span_from(*in, k);
 	*n -= k;
+}
+
+uint64_t
+h2_flood_open_head(const struct h2_flood *f)
+{
+	return f->open || (f->of_head && f->payload > 0) ? f->heads : 0;
 }
 
 int

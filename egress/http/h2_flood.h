@@ -52,6 +52,9 @@ struct h2_flood {
 	uint8_t head[9]; /* a frame's, as it comes */
 	size_t n_head, payload;
 	size_t continuations, block; /* of the head under way */
+	uint64_t heads;		     /* that have begun */
+	bool open;		     /* a CONTINUATION must follow */
+	bool of_head;		     /* the payload under way is a head's */
 	uint32_t count[H2_FLOOD_KINDS], max[H2_FLOOD_KINDS];
 	uint32_t continuations_max;
 	const char *why; /* a constant phrase; NULL: no limit was crossed */
@@ -64,6 +67,8 @@ void h2_flood_bound(struct h2_flood *f, const struct bounds *b);
 /* ERR_FORMAT, now and ever after: a limit is crossed (ENHANCE_YOUR_CALM) or
  * a push came (PROTOCOL_ERROR). *good: how much of in is still to be used. */
 MUST_USE int h2_flood_scan(struct h2_flood *f, struct span in, size_t *good);
+/* The number of the head that is under way; 0: none is. */
+uint64_t h2_flood_open_head(const struct h2_flood *f);
 void h2_flood_count(struct h2_flood *f, enum h2_flood_kind kind);
 void h2_flood_pay_stream(struct h2_flood *f);
 void h2_flood_pay_data(struct h2_flood *f);

@@ -14,6 +14,8 @@
 	    SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1)
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+/* What we rather speak comes first. */
+static const uint8_t served[] = "\x02h2\x08http/1.1";
 static const uint8_t protocols[] = "\x08http/1.1";
 
 const char *
@@ -69,8 +71,8 @@ choose_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_n,
 
 	(void)ssl;
 	(void)arg;
-	if (SSL_select_next_proto(&chosen, out_n, protocols,
-		sizeof(protocols) - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
+	if (SSL_select_next_proto(&chosen, out_n, served,
+		sizeof(served) - 1, in, in_n) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;

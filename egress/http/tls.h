@@ -18,8 +18,9 @@
 MUST_USE int tls_init(void);
 
 /* A server: tickets with keys of this context alone, so they never resume
- * in another session's gate. ALPN: http/1.1 is chosen when the client
- * offers it, any other offer is refused by alert; no offer is fine. */
+ * in another session's gate. ALPN: h2 is chosen when the client
+ * offers it, else http/1.1; any other offer is refused by alert; no offer is
+ * fine. */
 MUST_USE int tls_server_context(SSL_CTX **out);
 
 /* A client that verifies chain, name and dates; trust is empty: the caller
@@ -30,8 +31,8 @@ MUST_USE int tls_client_context(SSL_CTX **out);
  * all, is checked as an IP and sends no SNI): SNI, name check without
  * partial wildcards, ALPN http/1.1, and before it h2 if so. */
 MUST_USE int tls_client(SSL_CTX *ctx, const char *host, bool h2, SSL **out);
-/* What the server chose, after the handshake; nothing chosen is HTTP/1.1.
- * ERR_CRYPTO: something that was not offered. */
+/* What the server chose (for either end), after the handshake; nothing chosen
+ * is HTTP/1.1. ERR_CRYPTO: something that was not offered. */
 MUST_USE int tls_chosen(const SSL *ssl, bool offered_h2, bool *h2);
 /* One server connection with a leaf, its key, and the intermediate to send
  * along. References are taken. */

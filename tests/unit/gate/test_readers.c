@@ -225,15 +225,22 @@ tokens_in_fields(void **state)
 static void
 every_reason_can_be_told(void **state)
 {
-	struct answer_frame f = {.close = true};
-
 	(void)state;
 	for (unsigned i = 1; i < REASON_COUNT; i++) {
 		struct problem p = {.reason = i, .retry_after = i};
 		struct buf *b = buf_new(16384);
 		const char *word = reason_row(i)->word;
 
-		assert_int_equal(problem_put(&p, f, b), 0);
+		struct span status;
+		struct head h;
+
+		head_init(&h);
+		assert_int_equal(problem_make(&p, &h, b), 0);
+		assert_true(head_get(&h, "proxy-status", &status));
+		assert_non_null(
+		    memmem(status.p, status.n, word, strlen(word)));
+		assert_int_equal(h.status, reason_row(i)->status);
+		head_clear(&h);
 		struct span s = buf_span(b);
 		assert_non_null(memmem(s.p, s.n, word, strlen(word)));
 		assert_memory_equal(s.p + s.n - 2, "}\n", 2);

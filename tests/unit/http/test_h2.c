@@ -65,6 +65,9 @@ an_exchange_passes(void **state)
 	assert_int_equal(c.body, H2_WINDOW);
 	assert_int_equal(h2_body(s.h, s.id, span_str("x")), 0);
 	assert_int_equal(head_add(&t, span_str("x-t"), span_str("1")), 0);
+	assert_int_equal(h2_end(c.h, id, NULL), 0);
+	settle(&c, &s);
+	assert_int_equal(s.ends, 1);
 	assert_int_equal(h2_end(s.h, s.id, &t), 0);
 	settle(&c, &s);
 	assert_int_equal(c.body, H2_WINDOW);
@@ -74,9 +77,6 @@ an_exchange_passes(void **state)
 	assert_int_equal(c.body, H2_WINDOW + 1);
 	assert_int_equal(c.ends, 1);
 	assert_int_equal(c.trailers, 1);
-	assert_int_equal(h2_end(c.h, id, NULL), 0);
-	settle(&c, &s);
-	assert_int_equal(s.ends, 1);
 	assert_int_equal(c.resets + s.resets, 0);
 
 	/* A bad path costs its stream alone. */
@@ -90,6 +90,37 @@ an_exchange_passes(void **state)
 	assert_int_equal(s.heads, 1);
 	head_clear(&h);
 	head_clear(&t);
+	h2_free(c.h);
+	h2_free(s.h);
+}
+
+/* RFC 9113, 8.1: an answer before the request's end is whole, and a reset
+ * without an error asks for no more of the request. */
+static void
+an_early_answer_is_whole(void **state)
+{
+	struct side c = {0}, s = {0};
+	struct head h;
+	int32_t id;
+
+	(void)state;
+	assert_int_equal(h2_new(H2_CLIENT, &events, &c, &c.h), 0);
+	assert_int_equal(h2_new(H2_SERVER, &events, &s, &s.h), 0);
+	settle(&c, &s);
+	assert_int_equal(request(&c, "POST", false, &id), 0);
+	settle(&c, &s);
+	head_init(&h);
+	h.status = 403;
+	assert_int_equal(h2_response(s.h, s.id, &h, false), 0);
+	assert_int_equal(h2_body(s.h, s.id, span_str("why")), 0);
+	assert_int_equal(h2_end(s.h, s.id, NULL), 0);
+	settle(&c, &s);
+	assert_int_equal(c.status, 403);
+	assert_int_equal(c.body, 3);
+	assert_int_equal(c.ends, 1);
+	assert_int_equal(c.resets, 1);
+	assert_int_equal(c.code, 0);
+	assert_int_equal(h2_flooded(s.h), 0);
 	h2_free(c.h);
 	h2_free(s.h);
 }
@@ -503,6 +534,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_exchange_passes),
+	    cmocka_unit_test(an_early_answer_is_whole),
 	    cmocka_unit_test(a_stall_is_its_own),
 	    cmocka_unit_test(a_reset_gives_back),
 	    cmocka_unit_test(after_a_reset_is_silence),
