@@ -18,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
+from guest_h2 import H2Guest  # noqa: E402
 from harness import House, read_response, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
@@ -33,7 +34,7 @@ class Recorder(Upstream):
     """Keeps the bytes of each connection by itself."""
 
     def __init__(self, *words, **more):
-        self.streams = {}
+        self.streams, self.whole = {}, {}
         super().__init__(*words, **more)
 
     def serve(self, s):
@@ -41,6 +42,12 @@ class Recorder(Upstream):
             super().serve(s)
         finally:
             s.close()
+
+    def body(self, s, headers, data):
+        body, rest = super().body(s, headers, data)
+        with self.lock:                 # a request broken off is none
+            self.whole[s] = len(self.streams[s]) - len(rest)
+        return body, rest
 
     def read(self, s):
         data = super().read(s)
@@ -201,6 +208,141 @@ def test_requests():
     assert not want - have, want - have
 
 
+# The same by HTTP/2: (a head of pairs, body or None, trailers), and whether
+# it may pass. %d is the case's number.
+def h2_head(path=b"/v1/%d", method=b"POST", scheme=b"https",
+            authority=b"api.demo.test"):
+    return [(b":method", method), (b":scheme", scheme),
+            (b":authority", authority), (b":path", path)]
+
+
+EVIL_LINES = (b"\r\nX: y", b"\n", b"\r", b"\0", b"\r\n\r\nGET /v1/evil "
+              b"HTTP/1.1\r\nHost: api.demo.test\r\n\r\n")
+
+
+def h2_bad():
+    base = h2_head()
+    for e in EVIL_LINES:
+        yield h2_head(path=b"/v1/%d" + e)
+        yield h2_head(path=b"/v1/%d HTTP/1.1" + e)
+        yield h2_head(method=b"GET /v1/evil HTTP/1.1" + e)
+        yield h2_head(authority=b"api.demo.test" + e)
+        yield h2_head(scheme=b"https" + e)
+        yield base + [(b"x-a", b"b" + e + b"c")]
+        yield base + [(b"x-a" + e, b"b")]
+    for p in (b"v1/%d", b"", b"http://api.demo.test/v1/%d", b"/v1/%d#f",
+              b"/v1/%d x", b"/v1/\xc3\xa9/%d", b"/v1/%d\x7f", b"\t/v1/%d"):
+        yield h2_head(path=p)
+    for m in (b"", b"G T", b"GET ", b"GE\tT", b"CONNECT", b"M" * 40, b"G:T"):
+        yield h2_head(method=m)
+    for x in (b"", b"http", b"HTTPS", b"https "):
+        yield h2_head(scheme=x)
+    for x in (b"", b"b.test", b"user@api.demo.test", b"api.demo.test:444",
+              b"api.demo.test, b.test", b"api.demo.test ", b"api.demo.test/"):
+        yield h2_head(authority=x)
+    for i in range(4):
+        yield base[:i] + base[i + 1:]                     # one is missing
+        yield base + [base[i]]                            # one twice
+        yield base[:i] + base[i + 1:] + [(b"x-a", b"b"), base[i]]
+    yield base + [(b":path", b"/v1/evil")]
+    yield base + [(b":protocol", b"websocket")]
+    yield base + [(b":status", b"200")]
+    yield base + [(b":x", b"y")]
+    for name in (b"X-Upper", b"Host", b"", b"x a", b"x:a", b":", b"x-\xe9",
+                 b"x(a)", b"content-length ", b"Transfer-Encoding"):
+        yield base + [(name, b"1")]
+    for name, value in (
+            (b"connection", b"close"), (b"connection", b"x-a"),
+            (b"keep-alive", b"5"), (b"proxy-connection", b"close"),
+            (b"transfer-encoding", b"chunked"), (b"upgrade", b"h2c"),
+            (b"http2-settings", b"AAMAAABkAAQAAP__"), (b"te", b"gzip"),
+            (b"te", b"trailers, deflate"), (b"host", b"b.test"),
+            (b"host", b"API.demo.test"), (b"expect", b"200-ok"),
+            (b"content-length", b"+5"), (b"content-length", b"5, 5"),
+            (b"content-length", b"0x5"), (b"content-length", b"-5"),
+            (b"content-length", b""), (b"content-length", b"5a"),
+            (b"content-length", b"9" * 20)):
+        yield base + [(name, value)]
+    yield base + [(b"content-length", b"5")] * 2
+    yield base + [(b"host", b"api.demo.test")] * 2
+
+
+H2_GOOD = (
+    h2_head(), h2_head(method=b"PUT"), h2_head(method=b"M-SEARCH"),
+    h2_head(path=b"/v1/%d?"), h2_head(path=b"/v1/%d?a=b&c=/../d"),
+    h2_head(path=b"/v1/%d/a:@!$&'()*+,="),
+    h2_head() + [(b"content-length", b"5")],
+    h2_head() + [(b"te", b"trailers")],
+    h2_head() + [(b"host", b"api.demo.test")],
+    h2_head() + [(b"cookie", b"a=1"), (b"cookie", b"b=2")],
+    h2_head() + [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"")],
+    h2_head() + [(b"x-a", b"\xff\xfe \t!")],
+    h2_head() + [(b"expect", b"100-continue")],
+    h2_head() + [(b"content_length", b"40"),
+                 (b"transfer_encoding", b"chunked")])
+H2_TRAILERS = (None, [(b"x-sum", b"1")], [(b"content-length", b"9")],
+               [(b"host", b"b.test")], [(b"transfer-encoding", b"chunked")],
+               [(b":path", b"/v1/evil")], [(b"X-Up", b"1")],
+               [(b"x-a", b"b\r\nc: d")])
+
+
+def h2_cases(n):
+    for head in h2_bad():
+        yield next(n), head, b"hello", None, False
+    for head in H2_GOOD:
+        yield next(n), head, b"hello", None, True
+    for head in H2_GOOD[:6]:
+        yield next(n), head, None, None, True
+    yield next(n), h2_head(path=b"/v1/%d?x=\""), b"hello", None, None
+    for t in H2_TRAILERS:
+        yield next(n), H2_GOOD[0], b"hello", t, None
+
+
+def exchange_h2(case):
+    n, head, body, trailers, _ = case
+    c = H2Guest(guest, "api.demo.test", timeout=20)
+    try:
+        sid = c.send([(k, v.replace(b"%d", b"%d" % n)) for k, v in head] +
+                     [(b"x-case", b"%d" % n)], end=body is None)
+        if body is not None:
+            c.body(sid, body, trailers=trailers)
+        c.wait(sid)
+    except OSError:
+        pass                            # cut, which is an answer too
+    c.close()
+
+
+def test_requests_h2():
+    "what is odd in HTTP/2 goes upstream as it was logged, or not (req. 16)"
+    cases = list(h2_cases(itertools.count(5000)))
+    before = len(seen_by(up))
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(exchange_h2, cases))
+    seen = seen_by(up)[before:]
+    print(f"# {len(seen)} of {len(cases)} were accepted")
+    with up.lock:
+        heads = [(r.header("X-Case"), r) for r in up.requests[before:]]
+    assert all(len(x) == 1 for x, _ in heads), heads
+    by_case = {int(x[0]): r for x, r in heads}
+    assert len(by_case) == len(heads), "one was sent twice"
+    for n, head, body, trailers, good in cases:
+        r = by_case.get(n)
+        assert good is None or (r is not None) == good, (n, head)
+        if r is None:
+            continue
+        said = dict(head)
+        assert (r.method.encode(), r.path.encode()) == (
+            said[b":method"], said[b":path"] % n), (r.method, r.path)
+        assert r.body == (body or b""), r.body
+        assert r.header("Host") == ["api.demo.test"]
+        assert b"evil" not in r.raw, r.raw
+    rows = [(r["method"], r["path"]) for r in house.audit_lines()
+            if r.get("decision") == "allow"]
+    want = Counter((m, p.partition("?")[0]) for m, p, _ in seen)
+    have = Counter((m, p.partition("?")[0]) for m, p in rows)
+    assert not want - have, want - have
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as s:
         return s.getsockname()[1]
@@ -230,7 +372,8 @@ def replay(port):
     """Every connection of the courier's, with one request of our own at
     its end: a server that reads the stream otherwise takes it wrongly."""
     with up.lock:
-        streams = [bytes(b) for b in up.streams.values()]
+        streams = [bytes(b[:up.whole.get(s, 0)])
+                   for s, b in up.streams.items()]
     for n, stream in enumerate(streams):
         with socket.create_connection(("127.0.0.1", port), 20) as s:
             s.sendall(stream + b"GET /v1/last-%d HTTP/1.1\r\nHost: "

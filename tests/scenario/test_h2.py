@@ -205,6 +205,22 @@ def test_h2c():
     assert not up.requests
 
 
+def test_lengths():
+    "a body that is not as long as was said never becomes a request"
+    c = fresh()
+    for said, data in (("9", b"short"), ("3", b"longer"), ("5", b"")):
+        sid = c.send(c.head("POST", "/v1/len", [("content-length", said)]),
+                     end=False)
+        c.body(sid, data)
+        a = c.wait(sid)
+        assert a.reset and a.status is None, (said, data, a.__dict__)
+    sid = c.send(c.head("POST", "/v1/len", [("content-length", "5")]))
+    assert c.wait(sid).reset
+    assert c.get("/v1/x").status == 200
+    assert [r.path for r in up.requests] == ["/v1/x"]
+    c.close()
+
+
 def test_large():
     "bodies of 24 MB both ways at once, to the byte, in streams side by side"
     c = fresh()
