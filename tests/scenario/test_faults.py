@@ -165,6 +165,9 @@ def test_stuck_disk():
     "while a sync hangs nothing is forwarded; then all goes on"
     need_root()
     g = fresh()
+    # On a kept connection a request is out before its line's sync begins.
+    assert g.get(f"{URL}/{g.id}/warm")[0] == 200
+    time.sleep(0.5)
     pid = house.processes("courier", g.id)[0]["pid"]
     answers = []
 
@@ -176,10 +179,10 @@ def test_stuck_disk():
 
     with Stuck(pid, audit_file(g.id)):
         threads = [ask("first")]
-        wait_for(lambda: asked(g) and blocked(pid))
+        wait_for(lambda: f"/{g.id}/first" in asked(g) and blocked(pid))
         threads.append(ask("second"))
         time.sleep(0.5)
-        assert asked(g) == [f"/{g.id}/first"], asked(g)
+        assert asked(g)[1:] == [f"/{g.id}/first"], asked(g)
         assert other.get(f"{URL}/other")[0] == 200
     for t in threads:
         t.join(30)
