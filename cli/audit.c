@@ -37,6 +37,7 @@ struct view {
 	const char *guest;    /* only this guest's sessions, or NULL */
 	json_t *sessions;     /* of that guest, as met: an object's names */
 	const char *match[3]; /* what match_keys must be, or NULL */
+	const char *family;   /* only it and all below it, or NULL */
 	int64_t since;	      /* Unix milliseconds, or 0 */
 	DIR *dir;
 	struct {
@@ -54,7 +55,8 @@ static const char *const match_keys[] = {"event", "host", "reason"};
 static bool
 filtered(const struct view *v)
 {
-	return v->since != 0 || v->guest != NULL || v->match[0] != NULL || v->match[1] != NULL ||
+	return v->since != 0 || v->guest != NULL || v->family != NULL ||
+	       v->match[0] != NULL || v->match[1] != NULL ||
 	       v->match[2] != NULL;
 }
 
@@ -89,6 +91,23 @@ of_guest(const struct view *v, const json_t *line)
 }
 
 static bool
+of_family(const struct view *v, const json_t *line)
+{
+	const char *own = json_string_value(json_object_get(line, "family"));
+	const json_t *parent;
+	size_t i;
+
+	if (v->family == NULL || (own != NULL && strcmp(own, v->family) == 0))
+		return true;
+	json_array_foreach (json_object_get(line, "parents"), i, parent) {
+		const char *id = json_string_value(parent);
+		if (id != NULL && strcmp(id, v->family) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
 matches(const struct view *v, const json_t *line)
 {
 	/* Asked of every line, for it remembers sessions. */
@@ -101,7 +120,7 @@ matches(const struct view *v, const json_t *line)
 		    (is == NULL || strcmp(is, v->match[i]) != 0))
 			return false;
 	}
-	return good;
+	return good && of_family(v, line);
 }
 
 static int
@@ -212,13 +231,29 @@ read_files(struct view *v)
 	return r;
 }
 
+/* "act=who<for-whom" */
+static void
+print_list(const char *key, const json_t *list)
+{
+	char shown[256];
+	const json_t *j;
+	size_t i;
+
+	json_array_foreach (list, i, j) {
+		text_escape(span_str(json_string_value(j)), false, shown,
+		    sizeof(shown));
+		printf("%s%s%s%s", i == 0 ? " " : "", i == 0 ? key : "",
+		    i == 0 ? "=" : "<", shown);
+	}
+}
+
 /* What is known of a line, in the order in which people read it. */
 static int
 print_entry(const struct view *v, const json_t *line)
 {
 	static const char *const keys[] = {"session", "event", "decision",
 	    "reason", "method", "host", "path", "grant", "credential", "status",
-	    "how", "jti", "guest", "what"};
+	    "how", "jti", "guest", "what", "family", "act"};
 	char when[32] = "-", shown[1024];
 	time_t t = (time_t)(time_of(line) / 1000);
 	struct tm tm;
@@ -240,6 +275,8 @@ print_entry(const struct view *v, const json_t *line)
 		} else if (json_is_integer(j)) {
 			printf(" %s=%lld", keys[i],
 			    (long long)json_integer_value(j));
+		} else if (json_is_array(j)) {
+			print_list(keys[i], j);
 		}
 	}
 	return putchar('\n') == EOF ? CLI_FAILED : CLI_OK;
@@ -317,7 +354,8 @@ audit_tail_run(struct cli *cli, const struct args *a)
 	struct timespec nap = {.tv_nsec = NAP_NS};
 	struct view v = {.cli = cli,
 	    .session = args_value(a, "session"),
-	    .guest = args_value(a, "guest")};
+	    .guest = args_value(a, "guest"),
+	    .family = args_value(a, "family")};
 	struct cli_error e = {0};
 	char path[PATH_MAX];
 	uint64_t n;

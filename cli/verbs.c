@@ -120,6 +120,8 @@ static const struct verb_option tail_options[] = {
 	{"reason", "REASON", 0, false, "only lines with this reason"},
 	{"since", "TIME", 0, false,
 	    "only later lines: 30m, 8h, 7d ago, or \"2026-11-27 15:00\""},
+	{"family", "FAMILY", 0, false,
+	    "only this token family and those below it"},
 	{"lines", "N", 'n', false, "how many of the last lines (20)"},
 	{NULL},
 };

@@ -280,6 +280,25 @@ def test_audit_names_the_line():
     assert made["parents"] == [family(mid), family(top)]
     assert made["details"][0]["allow"][0]["paths"] == ["/v1/a/x"]
     house.hatcheck("audit", "verify")
+    # A family's lines, and those of all below it; not what is above.
+    def tail(*words):
+        done = house.hatcheck("--json", "audit", "tail", "-n", "500", *words)
+        return [json.loads(x) for x in done.stdout.splitlines()]
+    assert reason(top, "/v1/b") == "ok"
+    families = {x["family"] for x in tail("--family", family(mid))}
+    assert families == {family(mid), family(low)}, families
+    assert family(top) in {x["family"]
+                           for x in tail("--family", family(top))}
+    text = house.hatcheck("audit", "tail", "--family",
+                          family(low)).stdout.decode()
+    assert "act=searcher<reviewer" in text, text
+    old = {(x["session"], x["seq"]) for x in tail()}
+    assert {(x["session"], x["seq"]) for x in tail("--since", "1h")} >= old
+    time.sleep(3)
+    assert not old & {(x["session"], x["seq"])
+                      for x in tail("--since", "1s")}
+    assert house.hatcheck("audit", "tail", "--since", "soon",
+                          check=False).returncode == 2
 
 
 def test_minter_dies():

@@ -13,6 +13,29 @@ static struct usage *u;
 static uint32_t retry;
 static struct limits_no no;
 
+/* Those that are in, for teardown. */
+static struct usage *in[128];
+static size_t n_in;
+
+static void
+note_in(void)
+{
+	if (u != NULL && n_in < sizeof(in) / sizeof(in[0]))
+		in[n_in++] = u;
+}
+
+static void
+leave(struct usage *which)
+{
+	size_t i = 0;
+
+	while (i < n_in && in[i] != which)
+		i++;
+	assert_true(i < n_in);
+	in[i] = in[--n_in];
+	limits_leave(which);
+}
+
 static enum reason
 enter(struct grant_limits max, uint64_t now_ms)
 {
@@ -20,6 +43,7 @@ enter(struct grant_limits max, uint64_t now_ms)
 	enum reason why = limits_enter(l, &b, now_ms, &u, &no);
 
 	retry = no.retry_after;
+	note_in();
 	return why;
 }
 
@@ -32,7 +56,9 @@ enter_below(const struct grant_limits *session, const struct grant_limits *mid,
 	    .n = low == NULL ? 2 : 3,
 	    .of = {{NULL, session}, {"f-mid", mid}, {"f-low", low}}};
 
-	return limits_enter(l, &b, now_ms, &u, &no);
+	enum reason why = limits_enter(l, &b, now_ms, &u, &no);
+	note_in();
+	return why;
 }
 
 /* A minter that stores what it is asked to, and answers at once, or when
@@ -83,6 +109,8 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	while (n_in > 0)
+		leave(in[0]);
 	limits_free(l);
 	return 0;
 }
@@ -144,7 +172,7 @@ test_concurrent(void **state)
 	assert_int_equal(enter(max, 0), REASON_NONE);
 	struct usage *first = u;
 	assert_int_equal(enter(max, 0), REASON_LIMIT_CONCURRENT);
-	limits_leave(first);
+	leave(first);
 	assert_int_equal(enter(max, 0), REASON_NONE);
 }
 
@@ -260,7 +288,7 @@ test_never_one_more(void **state)
 				answer();
 			if (enter(max, 0) == REASON_NONE && u != NULL) {
 				passed++;
-				limits_leave(u);
+				leave(u);
 			}
 			assert_true(passed <= stored);
 		}
@@ -340,7 +368,7 @@ test_children_rate_and_concurrency(void **state)
 	assert_int_equal(
 	    enter_below(&all, &mid, NULL, 5000), REASON_LIMIT_CONCURRENT);
 	assert_int_equal(no.retry_after, 1);
-	limits_leave(first);
+	leave(first);
 	assert_int_equal(
 	    enter_below(&all, &mid, NULL, 5000), REASON_LIMIT_RATE);
 	assert_int_equal(no.retry_after, 2);
@@ -363,7 +391,7 @@ test_children_bytes(void **state)
 	assert_int_equal(enter_below(&all, &mid, NULL, 0), REASON_NONE);
 	assert_true(limits_down(u, 20));
 	assert_false(limits_down(u, 1));
-	limits_leave(u);
+	leave(u);
 	assert_int_equal(
 	    enter_below(&all, &mid, NULL, 0), REASON_LIMIT_BYTES);
 	assert_non_null(strstr(no.detail, "bytes down"));
@@ -398,7 +426,7 @@ test_sweep(void **state)
 	limits_sweep(l, known_mid, NULL);
 	limits_report(l, true, count_all, &n);
 	assert_int_equal(n, 3);
-	limits_leave(u);
+	leave(u);
 	limits_sweep(l, known_mid, NULL);
 	n = 0;
 	limits_report(l, true, count_all, &n);
@@ -423,7 +451,7 @@ test_bytes_are_leased(void **state)
 	/* Another courier, after a crash. */
 	(void)snprintf(text, sizeof(text), "{\"g\":{\"up\":%llu}}",
 	    (unsigned long long)stored_up);
-	limits_leave(u);
+	leave(u);
 	limits_free(l);
 	assert_int_equal(limits_new(&l), 0);
 	limits_on_ask(l, store, NULL);
