@@ -15,6 +15,8 @@ import h2.connection
 import h2.events
 import h2.settings
 
+from harness import tls_recv
+
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONT = \
     range(10)
 
@@ -109,7 +111,7 @@ class H2Guest:
     def read(self):
         """One piece of what comes; False at the end."""
         try:
-            data = self.s.recv(65536)
+            data = tls_recv(self.s)
         except ConnectionResetError:
             data = b""
         except ssl.SSLError as e:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House, UID, read_response, wait_for  # noqa: E402
+from harness import House, UID, read_response, tls_recv  # noqa: E402
+from harness import wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -73,7 +74,7 @@ def ended(s):
     """The far end closes, and has said nothing."""
     s.settimeout(60)
     try:
-        return s.recv(100) == b""
+        return tls_recv(s, 100) == b""
     except ConnectionResetError:
         return True
 
@@ -102,7 +103,7 @@ def test_connections():
         s.settimeout(0.2)
         try:
             s.sendall(b"G")
-            return s.recv(100) == b""
+            return tls_recv(s, 100) == b""
         except ConnectionResetError:
             return False
         except socket.timeout:

@@ -136,7 +136,8 @@ class Raw:
             (f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
              "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
              f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {self.key}\r\n"
-             f"{headers}\r\n").encode() + early)
+             f"Sec-WebSocket-Protocol: a\r\n{headers}\r\n").encode() +
+            early)
         self.data = b""
 
     def head(self):
