@@ -144,15 +144,7 @@ def teardown():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def needs_h2():
-    """gRPC is HTTP/2: without it at the guest's end there is none."""
-    if guest.tunnel(NAME, alpn=("h2",
-                                "http/1.1")).selected_alpn_protocol() != "h2":
-        raise tap.Skip("the gate offers no HTTP/2")
-
-
 def client(script, **more):
-    needs_h2()
     done = guest.run("/usr/bin/python3", "-c", CLIENT + script, **more)
     return done.stdout.decode().splitlines() or [done.stderr.decode()]
 
@@ -248,7 +240,6 @@ fails(lambda: next(call))
 
 def test_revoked():
     "a revocation ends a stream in its middle, at both ends"
-    needs_h2()
     demo.cancelled.clear()
     p = guest.start("/usr/bin/python3", "-c", CLIENT + """
 call = channel.unary_stream("/demo.Demo/Forever")(b"revoke", metadata=key)

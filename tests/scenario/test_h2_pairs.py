@@ -29,10 +29,6 @@ def setup():
     house.apply(*[house.grant_yaml(n, up, credential="demo")
                   for n, up in ups.items()])
     guest = house.session("agent", *ups)
-    s = guest.tunnel("one.demo.test", alpn=("h2", "http/1.1"))
-    if s.selected_alpn_protocol() != "h2":
-        print("# the gate offers no HTTP/2")
-        del GUESTS["2"]
 
 
 def teardown():
