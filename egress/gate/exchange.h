@@ -38,6 +38,7 @@ struct exchange {
 	bool sent_all;	     /* the request is over */
 	bool got_all;	     /* the answer is over */
 	bool answered;	     /* the answer's head is out */
+	bool lingers;	     /* front_h2.c: but waits for the window */
 	enum head_body body; /* the answer's */
 	uint64_t left;	     /* of HEAD_BODY_LENGTH */
 	uint32_t credit;     /* what we may send to the courier */

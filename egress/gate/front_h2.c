@@ -66,6 +66,19 @@ forget(struct exchange *x)
 		conn_deadline(c, c->g->bounds.idle_seconds);
 }
 
+/* Answered; but it counts as one of the session's as long as its answer
+ * takes memory, else a guest that shuts its windows could have any number. */
+static void
+over(struct exchange *x)
+{
+	x->kind = EXCHANGE_ANSWERED;
+	x->lingers = h2_held(x->c->mux->h2, x->h2) > 0;
+	if (!x->lingers)
+		forget(x);
+	else
+		pump_later(x->c);
+}
+
 /* An err of h2.h's that only a lack of memory brings: there is nothing
  * better then than the end of all. */
 static void
@@ -130,7 +143,8 @@ on_end(void *arg, int32_t id, struct head *trailers)
 	if (x == NULL)
 		return;
 	if (x->kind == EXCHANGE_ANSWERED) {
-		forget(x);
+		x->sent_all = true;
+		over(x);
 		return;
 	}
 	/* HTTP/1.1 has no place for them behind a known length, and whoever
@@ -180,7 +194,12 @@ take_stock(struct conn *c, bool all)
 {
 	struct mux *m = c->mux;
 
-	for (struct exchange *x = m->list; x != NULL; x = x->next) {
+	for (struct exchange *x = m->list, *next; x != NULL; x = next) {
+		next = x->next;
+		if (x->lingers && h2_held(m->h2, x->h2) == 0) {
+			forget(x);
+			continue;
+		}
 		uint64_t gone = x->got_all ? x->put : x->put - kept(x);
 
 		if (gone != x->gone || (all && x->mark == UNKNOWN))
@@ -473,6 +492,6 @@ const struct front front_h2 = {.step = h2_step,
     .flush = flush,
     .passed = passed,
     .credit = on_credit,
-    .over = forget,
-    .early = forget,
+    .over = over,
+    .early = over,
     .broken = broken};

@@ -837,6 +837,14 @@ h2_room(struct h2 *c, int32_t id)
 	return s == NULL || s->dead || s->ending ? 0 : buf_room(s->out);
 }
 
+size_t
+h2_held(struct h2 *c, int32_t id)
+{
+	struct stream *s = find(c, id);
+
+	return s == NULL || s->dead ? 0 : buf_len(s->out);
+}
+
 int
 h2_end(struct h2 *c, int32_t id, const struct head *trailers)
 {

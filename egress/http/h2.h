@@ -89,6 +89,9 @@ h2_response(struct h2 *c, int32_t id, const struct head *h, bool end);
 /* ERR_TOO_BIG: more than h2_room(). ERR_NOT_FOUND: the stream is gone. */
 MUST_USE int h2_body(struct h2 *c, int32_t id, struct span bytes);
 size_t h2_room(struct h2 *c, int32_t id);
+
+/* Bytes of its body that wait for the far end's window. */
+size_t h2_held(struct h2 *c, int32_t id);
 /* trailers may be NULL. */
 MUST_USE int h2_end(struct h2 *c, int32_t id, const struct head *trailers);
 /* n bytes of body were passed on; more than came: ERR_ARGUMENT. What a

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from guest_h2 import (CONT, DATA, HEADERS, PING, RST, SETTINGS,  # noqa: E402
                       WINDOW, H2Guest, frame)
+import h2.settings  # noqa: E402
 from harness import House, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
@@ -420,6 +421,28 @@ def test_windows():
     c = H2Guest(guest, HOST)
     c.raw(frame(WINDOW, 0, 0, b"\x7f\xff\xff\xff"))
     assert c.wait_end() == 3
+    c.close()
+
+
+def test_shut_windows():
+    "answers that nobody takes are counted as long as they wait (req. 39)"
+    up.answer = lambda r: (200, {}, b"x" * 100000)
+    shut = {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    conns, status = [], []
+    for _ in range(6):
+        c = H2Guest(guest, HOST, settings=shut)
+        conns.append(c)
+        ids = [c.send(c.head()) for _ in range(100)]
+        c.until(lambda: all(c.answers[i].status for i in ids))
+        status += [c.answers[i].status for i in ids]
+    assert status[:500] == [200] * 500, status
+    assert 200 not in status[512:], status
+    assert refusals("limit-guest")
+    for c in conns:
+        c.close()
+    up.answer = plain
+    c = H2Guest(guest, HOST)
+    assert c.get("/v1/x").status == 200
     c.close()
 
 
