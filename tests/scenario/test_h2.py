@@ -460,7 +460,8 @@ def endless(request):
     def flow():
         yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         while True:
-            yield b"400\r\n" + b"x" * 1024 + b"\r\n"
+            yield b"4000\r\n" + b"x" * 16384 + b"\r\n"
+            time.sleep(0.005)  # the machine has others to serve
     return flow()
 
 
