@@ -268,7 +268,9 @@ def test_minter_dies_while_revoking():
         gone = {"session": shown["state"] == "revoked",
                 "token": "revoked" in states,
                 "grant": not shown["grants"]}[kind]
-        assert not gone or not flows(s), kind
+        # Nobody was answered: a new minter may take its time, but must.
+        if gone:
+            wait_for(lambda: not flows(s), 20)
         house.hatcheck("revoke", "--all")
 
 
