@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* An empty locked buffer larger than this returns its memory: an ordinary
- * user has 8 MiB to lock. */
+/* An ordinary user has 8 MiB to lock: an empty locked buffer returns its
+ * memory, if that is more than this, or if it costs nothing: */
 #define LOCKED_KEEP 16384
 
 /* A locked block costs a dozen system calls to make and to give back, and a
@@ -288,7 +288,7 @@ buf_consume(struct buf *b, size_t n)
 	if (b->start == b->end) {
 		b->start = 0;
 		b->end = 0;
-		if (b->locked && b->size > LOCKED_KEEP)
+		if (b->locked && (b->size == BLOCK || b->size > LOCKED_KEEP))
 			give_back(b);
 	}
 }

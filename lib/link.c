@@ -15,7 +15,8 @@
 #endif
 
 #define FDS_MAX 16	  /* fds that wait, each way */
-#define READ_CHUNK 65536  /* bytes asked for in one read */
+#define READ_FIRST 4096   /* bytes asked for in one read; */
+#define READ_LAST 65536   /* doubled when it is full: most links are quiet */
 #define FRAMES_PER_TURN 64 /* then other watchers get their turn */
 #define QUEUE_DEFAULT (1024 * 1024)
 
@@ -48,6 +49,7 @@ struct link {
 	struct link_options o;
 	int fd;
 	struct buf *in, *out;
+	size_t chunk;		     /* to ask for in one read */
 	uint64_t sent, queued_total; /* stream offsets */
 	struct out_fd out_fds[FDS_MAX];
 	size_t n_out_fds;
@@ -398,8 +400,7 @@ on_readable(struct ev_loop *loop, struct ev_io *w, int events)
 
 	(void)loop;
 	(void)events;
-	size_t want = buf_room(l->in) < READ_CHUNK ? buf_room(l->in)
-						    : READ_CHUNK;
+	size_t want = buf_room(l->in) < l->chunk ? buf_room(l->in) : l->chunk;
 	if (want == 0 || l->n_in_fds == FDS_MAX) {
 		/* A whole frame always fits: frames wait for on_more. */
 		deliver(l);
@@ -418,6 +419,8 @@ on_readable(struct ev_loop *loop, struct ev_io *w, int events)
 		return;
 	}
 	buf_claim(l->in, (size_t)got);
+	if ((size_t)got == l->chunk && l->chunk < READ_LAST)
+		l->chunk *= 2;
 	deliver(l);
 }
 
@@ -470,6 +473,7 @@ link_new(struct ev_loop *loop, int fd, const struct link_options *o,
 	}
 	l->loop = loop;
 	l->fd = fd;
+	l->chunk = READ_FIRST;
 	l->o = *o;
 	l->in = make(MSG_HEADER_LEN + MSG_MAX);
 	l->out = make(queue);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 #include <sodium.h>
+#include <stdio.h>
 
 static void
 queue_keeps_order_and_limit(void **state)
@@ -75,6 +76,40 @@ consumed_secrets_do_not_linger(void **state)
 	buf_free(b);
 }
 
+/* KiB, of all of us. */
+static long
+locked_now(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long n = -1;
+
+	assert_non_null(f);
+	while (n < 0 && fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "VmLck: %ld kB", &n);
+	fclose(f);
+	return n;
+}
+
+/* One in each of a thousand idle links would be all that a user may lock. */
+static void
+empty_locked_buffers_lock_nothing(void **state)
+{
+	enum { MANY = 1000 };
+	struct buf *b[MANY];
+	long before = locked_now();
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		assert_non_null(b[i] = buf_new_locked(65536));
+		assert_int_equal(buf_put_str(b[i], "hello"), 0);
+		buf_consume(b[i], 5);
+	}
+	assert_in_range(locked_now(), 0, before + 256);
+	for (int i = 0; i < MANY; i++)
+		buf_free(b[i]);
+}
+
 int
 main(void)
 {
@@ -82,6 +117,7 @@ main(void)
 		cmocka_unit_test(queue_keeps_order_and_limit),
 		cmocka_unit_test(locked_memory_is_wiped_between_owners),
 		cmocka_unit_test(consumed_secrets_do_not_linger),
+		cmocka_unit_test(empty_locked_buffers_lock_nothing),
 	};
 
 	if (sodium_init() < 0)
