@@ -310,8 +310,10 @@ h2_call_end(struct call *k)
 static int
 h2_next(struct call *k, size_t room, struct call_piece *out)
 {
-	struct span in = k->in == NULL ? (struct span){0} : buf_span(k->in);
+	struct span in = {0};
 
+	if (k->in != NULL)
+		in = buf_span(k->in);
 	if (k->head != NULL) {
 		out->kind = CALL_HEAD;
 		out->head = k->head;
