@@ -305,7 +305,7 @@ flush_entries(struct view *v, size_t most)
 static void
 view_free(struct view *v)
 {
-	for (size_t i = 0; i < v->n_files; i++)
+	for (size_t i = 0; v->files != NULL && i < v->n_files; i++)
 		tail_free(v->files[i].tail);
 	free(v->files);
 	json_decref(v->sessions);
