@@ -98,7 +98,7 @@ struct search {
 	char device[32], inner[PATH_MAX]; /* where it is in its file system */
 	size_t longest;
 	struct stat st;
-	char *place[PLACES];
+	char place[PLACES][PATH_MAX];
 	size_t n;
 };
 
@@ -124,7 +124,12 @@ find_inner(void *arg, const struct mount *m)
 static int
 remember(struct search *s, const char *path)
 {
-	if (s->n == PLACES || (s->place[s->n] = strdup(path)) == NULL)
+	int n;
+
+	if (s->n == PLACES)
+		return -1;
+	n = snprintf(s->place[s->n], sizeof(s->place[0]), "%s", path);
+	if (n < 0 || (size_t)n >= sizeof(s->place[0]))
 		return -1;
 	s->n++;
 	return 0;
@@ -201,10 +206,9 @@ cover_directory(const char *dir, char *why, size_t size)
 		(void)snprintf(why, size, "the list of mounts cannot be read");
 		r = -1;
 	}
-	for (size_t i = 0; i < s.n; i++) {
-		if (r == 0 && cover(s.place[i]) != 0)
+	for (size_t i = 0; r == 0 && i < s.n; i++) {
+		if (cover(s.place[i]) != 0)
 			r = say(why, size, s.place[i]);
-		free(s.place[i]);
 	}
 	if (r == 0 && still_there(&s)) {
 		(void)snprintf(why, size, "%s could not be covered", dir);
@@ -237,7 +241,6 @@ cover_proc(char *why, size_t size)
 		    mount("proc", s.place[i], "proc",
 			MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
 			r = say(why, size, "a /proc of its own");
-		free(s.place[i]);
 	}
 	return r;
 }

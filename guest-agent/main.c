@@ -130,10 +130,10 @@ find_flag(const struct verb *v, const char *word, size_t n)
 static int
 seconds(const char *s)
 {
-	char *end;
-	long n = strtol(s, &end, 10);
+	char *end = NULL;
+	long n = s == NULL ? -1 : strtol(s, &end, 10);
 
-	if (*s < '0' || *s > '9' || *end != '\0' || n > WAIT_MAX)
+	if (n < 0 || *s < '0' || *s > '9' || *end != '\0' || n > WAIT_MAX)
 		die(EXIT_USAGE, "--wait: seconds from 0 to %d are wanted",
 		    WAIT_MAX);
 	return (int)n;

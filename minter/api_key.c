@@ -27,7 +27,7 @@ keys(struct minter *m)
 			      "current", i == 0));
 	return json_pack("{s:o, s:I, s:I, s:I}", "keys", list, "made",
 	    (json_int_t)signing_made(m->token_keys), "rotates",
-	    (json_int_t)(signing_made(m->token_keys) + KEYRING_AGE_S),
+	    (json_int_t)signing_made(m->token_keys) + KEYRING_AGE_S,
 	    "overlap", (json_int_t)KEYRING_OVERLAP_S);
 }
 

@@ -99,7 +99,7 @@ read_vsock(struct admin_call *call, const json_t *c, struct session *s)
 {
 	const json_t *privileged = json_object_get(c, "privileged_ports");
 	char place[CHANNEL_VSOCK_MAX];
-	uint32_t cid;
+	uint32_t cid = 0;
 
 	if (privileged != NULL && !json_is_boolean(privileged))
 		return bad(call, "privileged_ports is true or false.");

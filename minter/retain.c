@@ -89,7 +89,8 @@ find(struct files *all)
 static bool
 same_chain(const struct files *all, size_t i, size_t j)
 {
-	return j < all->n && strcmp(all->f[i].chain, all->f[j].chain) == 0;
+	return all->f != NULL && j < all->n &&
+	       strcmp(all->f[i].chain, all->f[j].chain) == 0;
 }
 
 /* The newest is being written, and a new courier reads the one before. */

@@ -129,7 +129,7 @@ receive(struct daemon *d, const struct vsock_peer *peer, int fd)
 
 	if (why == NULL && d->door.waiting == DOOR_ALL_WAITING)
 		why = "too many of all wait";
-	if (why != NULL) {
+	if (s == NULL || why != NULL) {
 		close(fd);
 		refuse(d, s, peer, why);
 		return;
