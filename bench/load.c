@@ -19,7 +19,7 @@
  * --post N	the request carries N bytes
  * --proxy-header L	a line of the CONNECT request
  *
- * Prints one JSON line: requests, seconds, errors, resumed, p50_us, p99_us,
+ * Prints "ready" when the connections are made, then one JSON line: requests, seconds, errors, resumed, p50_us, p99_us,
  * and first_us, the median until the first byte of a reply.
  */
 #include <openssl/ssl.h>
@@ -414,6 +414,8 @@ run(void)
 	if (o.mode == KEEP || o.mode == IDLE)
 		for (int i = 0; i < o.connections; i++)
 			open_conn(&conns[i], NULL);
+	printf("ready\n");
+	fflush(stdout);
 	began = now_ns();
 	until = began + (uint64_t)(o.seconds * 1e9);
 	if (o.mode == KEEP)
