@@ -303,6 +303,13 @@ buf_reset(struct buf *b)
 }
 
 void
+buf_trim(struct buf *b)
+{
+	if (b->start == b->end)
+		give_back(b);
+}
+
+void
 buf_wipe(void *p, size_t n)
 {
 	sodium_memzero(p, n);

@@ -54,6 +54,9 @@ void buf_consume(struct buf *b, size_t n);
 /* Drop everything, wiping. */
 void buf_reset(struct buf *b);
 
+/* An empty buffer gives its memory back. */
+void buf_trim(struct buf *b);
+
 /* Overwrite bytes that the optimiser must not skip. */
 void buf_wipe(void *p, size_t n);
 

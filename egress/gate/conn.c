@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define OUT_MAX (256 * 1024)
+#define RECORD 16384 /* the most that one of TLS takes */
 
 /* ---------------------------------------------------------------- life */
 
@@ -48,6 +49,7 @@ conn_free(struct conn *c)
 	c->front->drop(c);
 	forget_conn(c);
 	ev_timer_stop(c->g->loop, &c->deadline);
+	ev_clear_pending(c->g->loop, &c->turn);
 	c->g->conns[c->slot] = NULL;
 	c->g->n_conns--;
 	front_h2_free(c);
@@ -61,6 +63,8 @@ conn_free(struct conn *c)
 void
 conn_finish(struct conn *c)
 {
+	if (buf_len(c->out) > 0 && !conn_write_out(c))
+		return;
 	c->front->drop(c);
 	forget_conn(c);
 	c->state = CONN_ENDING;
@@ -85,6 +89,26 @@ conn_write_out(struct conn *c)
 		return true;
 	conn_free(c); /* full although it has credit, or TLS failed */
 	return false;
+}
+
+static void
+on_turn(struct ev_loop *loop, struct ev_timer *w, int events)
+{
+	struct conn *c = w->data;
+
+	(void)loop;
+	(void)events;
+	if (buf_len(c->out) > 0)
+		(void)conn_write_out(c); /* last act */
+}
+
+bool
+conn_write_soon(struct conn *c)
+{
+	if (buf_len(c->out) >= RECORD)
+		return conn_write_out(c);
+	ev_feed_event(c->g->loop, &c->turn, EV_TIMER);
+	return true;
 }
 
 /* ------------------------------------------------------------ refusals */
@@ -348,6 +372,10 @@ make(struct gate *g, int fd, size_t slot, uid_t uid)
 	c->x.c = c;
 	ev_init(&c->deadline, on_deadline);
 	c->deadline.data = c;
+	ev_timer_init(&c->turn, on_turn, 0., 0.);
+	/* Before streams write (EV_MINPRI). */
+	ev_set_priority(&c->turn, EV_MINPRI + 1);
+	c->turn.data = c;
 	g->conns[slot] = c;
 	g->n_conns++;
 	c->out = buf_new(OUT_MAX);

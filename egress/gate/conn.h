@@ -35,7 +35,8 @@ struct conn {
 	const struct front *front; /* what is spoken on it */
 	struct h1 *h1;
 	struct mux *mux; /* HTTP/2's (front_h2.c), or NULL */
-	struct buf *out; /* scratch for what is written next */
+	struct buf *out; /* what is written next */
+	struct ev_timer turn; /* only ever fed: writes it when a turn ends */
 	enum conn_state state;
 	bool eof;  /* the guest sends no more */
 	uid_t uid; /* of the peer, as the kernel says */
@@ -75,6 +76,9 @@ void conn_deadline(struct conn *c, double seconds);
 
 /* Write what is in c->out. False: it ended. */
 bool conn_write_out(struct conn *c);
+/* The same when this turn ends, so that a head and a short body are one TLS
+ * record; at once when it is a record's worth. */
+bool conn_write_soon(struct conn *c);
 /* A request's head: decide what it is, and begin. May end c (not within
  * HTTP/2, where x may end). */
 void conn_request(struct exchange *x, struct head *h);

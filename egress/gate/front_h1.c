@@ -200,7 +200,8 @@ put_end(struct exchange *x, const struct head *trailers)
 static bool
 flush(struct exchange *x)
 {
-	return conn_write_out(x->c);
+	return x->kind == EXCHANGE_FORWARD ? conn_write_soon(x->c)
+					   : conn_write_out(x->c);
 }
 
 static uint32_t

@@ -206,6 +206,8 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	for (size_t i = 0; i < LIMIT_CONNS; i++) {
 		if (g->conns[i] != NULL)
 			g->conns[i]->front->tick(g->conns[i]);
+		if (g->conns[i] != NULL)
+			stream_rest(g->conns[i]->s);
 	}
 	if (!gate_ready(g))
 		gate_resume(g); /* some have waited long enough */

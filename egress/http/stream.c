@@ -32,6 +32,7 @@ struct stream {
 	bool in_eof;	/* STREAM_EOF was said */
 	bool shut;	/* nothing more may be written */
 	bool shut_done; /* and the far end has been told */
+	bool moved; /* since stream_rest() was last called */
 	bool finishing, was_high, dead;
 	bool in_event, freed;
 };
@@ -226,6 +227,7 @@ write_tls(struct stream *s, struct span b)
 {
 	int r;
 
+	s->moved = true;
 	while (b.n > 0) {
 		int n = b.n < CHUNK ? (int)b.n : CHUNK;
 
@@ -314,6 +316,7 @@ receive(struct stream *s, uint8_t *p, size_t n)
 	if (got < 0)
 		return net_error();
 	s->net_eof |= got == 0;
+	s->moved = true;
 	return (int)got;
 }
 
@@ -398,6 +401,9 @@ decrypt(struct stream *s, bool *got)
 		if (n > 0) {
 			buf_claim(s->in, (size_t)n);
 			*got = true;
+			if (BIO_ctrl_pending(s->from_net) == 0 &&
+			    SSL_has_pending(s->ssl) == 0)
+				return 0; /* to ask again costs an error */
 		} else if (e == SSL_ERROR_WANT_READ) {
 			return 0;
 		} else {
@@ -440,7 +446,9 @@ pump_tls(struct stream *s)
 static void
 read_tls(struct stream *s)
 {
-	uint8_t raw[CHUNK];
+	/* What is read of it was received: 16 KiB of zeros for each request
+	 * cost more than its parsing. */
+	uint8_t raw[CHUNK] __attribute__((uninitialized));
 
 	if (buf_room(s->in) == 0) {
 		ev_io_stop(s->loop, &s->readable);
@@ -670,14 +678,30 @@ nothing_there(int fd)
 /* OpenSSL may hold bytes of its own: received and not decrypted, or
  * decrypted and not asked for. */
 bool
-stream_quiet(const struct stream *s)
+stream_empty(const struct stream *s)
 {
 	if (s->dead || s->net_eof || s->in_eof || buf_len(s->in) > 0)
 		return false;
-	if (s->ssl != NULL &&
-	    (BIO_ctrl_pending(s->from_net) > 0 || SSL_has_pending(s->ssl) != 0))
-		return false;
-	return nothing_there(s->fd);
+	return s->ssl == NULL || (BIO_ctrl_pending(s->from_net) == 0 &&
+				     SSL_has_pending(s->ssl) == 0);
+}
+
+bool
+stream_quiet(const struct stream *s)
+{
+	return stream_empty(s) && nothing_there(s->fd);
+}
+
+void
+stream_rest(struct stream *s)
+{
+	if (!s->moved && !s->dead && s->ssl != NULL && s->open)
+		(void)SSL_free_buffers(s->ssl); /* 0: they are in use */
+	if (!s->moved) {
+		buf_trim(s->in);
+		buf_trim(s->out);
+	}
+	s->moved = false;
 }
 
 int

@@ -98,9 +98,14 @@ void stream_free(struct stream *s);
 
 /* STREAM_EOF has come, and our own end was sent. */
 bool stream_eof(const struct stream *s);
-/* Not a byte has come that was not consumed, in no layer, nor an end: looks
- * at the socket as well. For a kept connection before it is used again. */
+/* Not a byte was read that was not consumed, in no layer, nor an end. */
+bool stream_empty(const struct stream *s);
+/* Nor has one come: looks at the socket as well. For a kept connection before
+ * it is used again. */
 bool stream_quiet(const struct stream *s);
+/* Once in a while: a stream on which nothing has moved since the last call
+ * gives back its empty buffers, OpenSSL's too. */
+void stream_rest(struct stream *s);
 int stream_fd(const struct stream *s); /* -1 after an abort */
 
 #endif

@@ -55,7 +55,6 @@ static int
 common(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, OPTIONS);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 		       SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1

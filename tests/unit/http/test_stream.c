@@ -201,6 +201,28 @@ tls_both_ways(void **state)
 	SSL_CTX_free(cc);
 }
 
+/* Its buffers may go at any time, and nothing is lost. */
+static void
+tls_rests_in_between(void **state)
+{
+	struct fixture *f = *state;
+	SSL_CTX *sc, *cc;
+
+	start_tls(f, "a.test", &sc, &cc);
+	for (int i = 0; i < 200000 && !(f->a.eof && f->b.eof); i++) {
+		ev_run(f->loop, EVRUN_NOWAIT);
+		stream_rest(i % 3 == 0 ? f->a.s : f->b.s);
+		stream_rest(f->a.s);
+		stream_rest(f->b.s);
+	}
+	assert_int_equal(f->a.got, MUCH);
+	assert_int_equal(f->b.got, MUCH);
+	assert_int_equal(f->a.eof_err, 0);
+	assert_int_equal(f->b.eof_err, 0);
+	SSL_CTX_free(sc);
+	SSL_CTX_free(cc);
+}
+
 static void
 tls_checks_the_name(void **state)
 {
@@ -279,6 +301,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(both_ways_in_bounded_memory),
 	    T(tls_both_ways),
+	    T(tls_rests_in_between),
 	    T(tls_checks_the_name),
 	    T(finish_delivers_and_ends),
 	    T(abort_drops_the_queue),
