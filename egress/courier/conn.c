@@ -23,7 +23,7 @@ struct conn {
 static struct conn *
 find(const struct courier *c, uint32_t id)
 {
-	struct conn *n = c->conns;
+	struct conn *n = c->conns[id % COURIER_BUCKETS];
 
 	while (n != NULL && n->id != id)
 		n = n->next;
@@ -57,7 +57,7 @@ note(struct courier *c, const struct conn *n, const struct decision *d)
 static void
 forget(struct courier *c, struct conn *n)
 {
-	struct conn **p = &c->conns;
+	struct conn **p = &c->conns[n->id % COURIER_BUCKETS];
 
 	while (*p != n)
 		p = &(*p)->next;
@@ -120,8 +120,8 @@ conn_connect(struct courier *c, const struct traffic_connect *m)
 		free(n);
 		return r;
 	}
-	n->next = c->conns;
-	c->conns = n;
+	n->next = c->conns[n->id % COURIER_BUCKETS];
+	c->conns[n->id % COURIER_BUCKETS] = n;
 	c->n_conns++;
 	return answer(c, n);
 }
@@ -135,25 +135,36 @@ conn_end(struct courier *c, const struct traffic_conn_end *m)
 		forget(c, n);
 }
 
+/* An err: the gate's link is broken, which is told there. */
+static int
+retry_all(struct courier *c, struct conn *n)
+{
+	for (struct conn *next; n != NULL; n = next) {
+		int r;
+
+		next = n->next;
+		if (n->way == 0 && (r = answer(c, n)) != 0)
+			return r;
+	}
+	return 0;
+}
+
 void
 conn_retry(struct courier *c)
 {
-	for (struct conn *n = c->conns, *next; n != NULL; n = next) {
-		next = n->next;
-		if (n->way == 0 && answer(c, n) != 0)
-			return; /* the gate's link is broken: told there */
+	for (size_t i = 0; i < COURIER_BUCKETS; i++) {
+		if (retry_all(c, c->conns[i]) != 0)
+			return;
 	}
 }
 
 void
 conn_end_all(struct courier *c)
 {
-	while (c->conns != NULL) {
-		struct conn *n = c->conns;
-		c->conns = n->next;
-		free(n);
+	for (size_t i = 0; i < COURIER_BUCKETS; i++) {
+		while (c->conns[i] != NULL)
+			forget(c, c->conns[i]);
 	}
-	c->n_conns = 0;
 }
 
 bool

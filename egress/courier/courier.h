@@ -19,6 +19,9 @@
 struct exchange;
 struct conn;
 
+/* Ids that the gate chose, in buckets: the low bits tell them apart. */
+#define COURIER_BUCKETS 512
+
 struct courier {
 	struct ev_loop *loop;
 	struct bounds bounds;
@@ -30,8 +33,9 @@ struct courier {
 	struct pool *pool;
 	struct link *gate; /* NULL: none */
 	struct exchange *exchanges;
+	struct exchange *by_id[COURIER_BUCKETS]; /* the same */
 	size_t n_exchanges;
-	struct conn *conns;
+	struct conn *conns[COURIER_BUCKETS]; /* by id */
 	size_t n_conns;
 };
 

@@ -15,10 +15,10 @@
 static struct exchange *
 find(const struct courier *c, uint32_t id)
 {
-	struct exchange *e = c->exchanges;
+	struct exchange *e = c->by_id[id % COURIER_BUCKETS];
 
 	while (e != NULL && e->id != id)
-		e = e->next;
+		e = e->same;
 	return e;
 }
 
@@ -70,6 +70,19 @@ keep_request(struct exchange *e, const struct traffic_request *m)
 	return r;
 }
 
+static void
+enter(struct courier *c, struct exchange *e)
+{
+	struct exchange **same = &c->by_id[e->id % COURIER_BUCKETS];
+
+	e->next = c->exchanges;
+	e->same = *same;
+	if (e->next != NULL)
+		e->next->before = e;
+	c->exchanges = *same = e;
+	c->n_exchanges++;
+}
+
 static int
 make_exchange(struct courier *c, const struct traffic_request *m, uint32_t id,
     struct exchange **out)
@@ -92,9 +105,7 @@ make_exchange(struct courier *c, const struct traffic_request *m, uint32_t id,
 	ev_timer_init(&e->tail, exchange_on_tail, TAIL_S, 0.);
 	e->timer.data = e;
 	e->tail.data = e;
-	e->next = c->exchanges;
-	c->exchanges = e;
-	c->n_exchanges++;
+	enter(c, e);
 	e->pending = buf_new(PENDING_MAX);
 	e->late = buf_new(CODED_HOLD_MAX + BODY_BULKY_STEP);
 	e->clean = buf_new(HEAD_TARGET_MAX);

@@ -9,16 +9,26 @@
 
 #include <stdlib.h>
 
+static void
+leave(struct courier *c, struct exchange *e)
+{
+	struct exchange **same = &c->by_id[e->id % COURIER_BUCKETS];
+
+	while (*same != e)
+		same = &(*same)->same;
+	*same = e->same;
+	*(e->before == NULL ? &c->exchanges : &e->before->next) = e->next;
+	if (e->next != NULL)
+		e->next->before = e->before;
+	c->n_exchanges--;
+}
+
 void
 exchange_free(struct exchange *e)
 {
 	struct courier *c = e->c;
-	struct exchange **p = &c->exchanges;
 
-	while (*p != e)
-		p = &(*p)->next;
-	*p = e->next;
-	c->n_exchanges--;
+	leave(c, e);
 	ev_timer_stop(c->loop, &e->timer);
 	ev_timer_stop(c->loop, &e->tail);
 	call_free(e->call);

@@ -28,7 +28,8 @@
 enum state { WAITING, DIALING, OPEN, DRAINING };
 
 struct exchange {
-	struct exchange *next;
+	struct exchange *next, *before;
+	struct exchange *same; /* of the same bucket of ids */
 	struct courier *c;
 	enum state state;
 	uint32_t id, conn;

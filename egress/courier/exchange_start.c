@@ -61,6 +61,7 @@ keep_decision(struct exchange *e, const struct decision *d)
 }
 
 static void on_call(void *ctx, enum call_event event, enum reason reason);
+static void send_decided(struct exchange *e, const struct decision *d);
 
 static int
 new_call(struct exchange *e, const struct grant *g)
@@ -129,7 +130,7 @@ launch(struct exchange *e, const struct decision *d)
 	if ((r = new_call(e, d->grant)) != 0)
 		exchange_stop(e, reason_of_call(r));
 	else if (call_is_open(e->call))
-		exchange_send(e);
+		send_decided(e, d); /* nothing was heard since */
 }
 
 void
@@ -243,30 +244,18 @@ open_up(struct exchange *e)
 		(void)exchange_pump_down(e); /* nothing is done with e below */
 }
 
-/* The connection stands: decide once more, then the first byte goes out. */
-void
-exchange_send(struct exchange *e)
+/* By a decision of this turn of the loop. */
+static void
+send_decided(struct exchange *e, const struct decision *d)
 {
-	struct decision d;
 	int r = 0;
 
-	exchange_judge(e, &d);
-	if (d.reason == REASON_NONE && d.wait)
-		return; /* the lease ran out meanwhile */
-	if (d.reason != REASON_NONE) {
-		exchange_stop(e, d.reason);
-		return;
-	}
-	if (!still_as_decided(e, &d)) {
-		exchange_stop(e, REASON_RETIRED_CONNECTION);
-		return;
-	}
 	if (audit_failed(e->c->audit)) {
 		exchange_stop(e, REASON_AUDIT_FAILED);
 		return;
 	}
 	if (e->m.way != WAY_TUNNEL)
-		r = send_head(e, &d);
+		r = send_head(e, d);
 	if (r == ERR_UNAVAILABLE)
 		try_again(e);
 	else if (r != 0)
@@ -274,6 +263,24 @@ exchange_send(struct exchange *e)
 		    r == ERR_ARGUMENT ? REASON_NO_CREDENTIAL : REASON_INTERNAL);
 	else
 		open_up(e);
+}
+
+/* The connection stands, after a while: decide once more, then the first
+ * byte goes out. */
+void
+exchange_send(struct exchange *e)
+{
+	struct decision d;
+
+	exchange_judge(e, &d);
+	if (d.reason == REASON_NONE && d.wait)
+		return; /* the lease ran out meanwhile */
+	if (d.reason != REASON_NONE)
+		exchange_stop(e, d.reason);
+	else if (!still_as_decided(e, &d))
+		exchange_stop(e, REASON_RETIRED_CONNECTION);
+	else
+		send_decided(e, &d);
 }
 
 static void

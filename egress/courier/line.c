@@ -305,7 +305,7 @@ find(const struct call *k)
 	struct upstream *u = NULL;
 	bool wait = pool_waits(k->pool, &k->key);
 
-	if (k->key.tunnel || k->key.http1)
+	if (k->key.tunnel || k->key.http1 || !(wait || pool_shares(k->pool)))
 		return NULL;
 	while ((u = upstream_like(k->pool, &k->key, u)) != NULL) {
 		struct line *l = upstream_owner(u);

@@ -145,6 +145,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	(void)loop;
 	(void)events;
 	leases_sweep(a->c.leases, now);
+	pool_rest(a->c.pool);
 	exchange_enforce(&a->c);
 	conn_retry(&a->c);
 	rules_sweep(a->c.rules, now);

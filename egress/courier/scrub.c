@@ -20,6 +20,7 @@ struct scrub_set {
 	struct trie trie;
 	struct filter *filter; /* NULL: no secret */
 	size_t longest;	       /* form */
+	struct find look;      /* scrub_is_clean()'s */
 };
 
 struct scrub {
@@ -316,6 +317,18 @@ bool
 scrub_found(const struct scrub *s)
 {
 	return s->found;
+}
+
+bool
+scrub_is_clean(struct scrub_set *set, struct span in)
+{
+	size_t i = 0, from;
+	int r;
+
+	if (set->filter == NULL)
+		return true;
+	find_start(&set->look, &set->trie, set->filter);
+	return !find_next(&set->look, in.p, in.n, &i, &from, &r) && r == 0;
 }
 
 int

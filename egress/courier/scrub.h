@@ -66,6 +66,9 @@ size_t scrub_held(const struct scrub *s);
 /* For who cannot overwrite: was anything, so far? */
 bool scrub_found(const struct scrub *s);
 
+/* Nothing of it would be overwritten. Of several texts that a '\n' parts,
+ * which no writing of a character holds, in none. */
+MUST_USE bool scrub_is_clean(struct scrub_set *set, struct span in);
 /* A short text as a whole, in place of in: appended to out. */
 MUST_USE int scrub_text(struct scrub_set *set, struct span in, struct buf *out);
 

@@ -15,12 +15,13 @@
 enum state { DIALING, HANDSHAKE, OPEN, IDLE, BROKEN };
 
 struct upstream {
+	/* What a walk through all of them looks at comes first. */
 	struct upstream *next;
 	struct pool *pool;
-	struct upstream_key key;
 	enum state state;
 	enum upstream_protocol protocol;
 	bool parked;
+	struct upstream_key key;
 	uint32_t rid; /* of the dial */
 	SSL_CTX *trust;
 	struct stream *stream;
@@ -39,7 +40,7 @@ struct pool {
 	struct anchors *anchors;
 	struct upstream *first;
 	struct h1_hosts h1;
-	size_t n_idle;
+	size_t n_idle, n_h2;
 	uint64_t idle_max, idle_seconds;
 	uint32_t next_rid;
 };
@@ -106,6 +107,7 @@ on_open(struct upstream *u)
 	u->protocol = h2	      ? UPSTREAM_H2
 		      : u->key.tunnel ? UPSTREAM_PLAIN
 				      : UPSTREAM_H1;
+	u->pool->n_h2 += h2;
 	if (!u->key.tunnel && !u->key.http1)
 		h1_hosts_note(&u->pool->h1, u->key.host, u->key.port, h2);
 	report(u, UPSTREAM_OPEN, REASON_NONE);
@@ -224,6 +226,15 @@ pool_drop(struct pool *p)
 	anchors_forget(p->anchors);
 }
 
+void
+pool_rest(struct pool *p)
+{
+	for (struct upstream *u = p->first; u != NULL; u = u->next) {
+		if (u->stream != NULL)
+			stream_rest(u->stream);
+	}
+}
+
 static bool
 same_key(const struct upstream_key *a, const struct upstream_key *b)
 {
@@ -245,6 +256,12 @@ upstream_like(
 				!same_key(&u->key, key)))
 		u = u->next;
 	return u;
+}
+
+bool
+pool_shares(const struct pool *p)
+{
+	return p->n_h2 > 0;
 }
 
 bool
@@ -455,7 +472,7 @@ void
 upstream_release(struct upstream *u)
 {
 	if (u->state != OPEN || u->key.tunnel || u->pool->dialer == NULL ||
-	    u->pool->n_idle >= u->pool->idle_max || !stream_quiet(u->stream)) {
+	    u->pool->n_idle >= u->pool->idle_max || !stream_empty(u->stream)) {
 		upstream_free(u);
 		return;
 	}
@@ -516,6 +533,7 @@ upstream_free(struct upstream *u)
 	cancel_dial(u);
 	if (u->state == IDLE || u->parked)
 		u->pool->n_idle--;
+	u->pool->n_h2 -= u->protocol == UPSTREAM_H2;
 	ev_timer_stop(u->pool->loop, &u->timer);
 	stream_free(u->stream);
 	h1_free(u->parser);

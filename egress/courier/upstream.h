@@ -67,9 +67,14 @@ MUST_USE int pool_dialed(struct pool *p, const struct dial_done *m, int fd);
 /* Close all that idles, retire the rest, and forget trust anchors: rules
  * changed, or something was cut. */
 void pool_drop(struct pool *p);
+/* Once a second: stream_rest() for each. */
+void pool_rest(struct pool *p);
 /* May requests to this place wait for each other's connection, since it may
  * turn out to be one of HTTP/2, which they share? */
 bool pool_waits(const struct pool *p, const struct upstream_key *key);
+
+/* Is any connection one of HTTP/2? */
+bool pool_shares(const struct pool *p);
 
 /* One for key, verified against the system's trust anchors and those in ca_pem
  * (NULL: none). Events come later from the loop; upstream_open() may be true

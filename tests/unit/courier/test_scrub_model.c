@@ -203,6 +203,30 @@ check_idle(struct scrub_set *set, const struct model *m, const struct text *t)
 	buf_free(out);
 }
 
+/* Texts in a row are clean when, and only when, each of them alone is. */
+static void
+check_row(struct scrub_set *set, const struct model *m)
+{
+	static struct text t;
+	struct buf *row = buf_new(1 << 16), *out = buf_new(1 << 16);
+	bool clean = true;
+
+	for (unsigned i = rnd(4); i < 4; i++) {
+		make_text(&t, m);
+		struct span s = span_of(t.b, rnd((unsigned)t.n + 1));
+		if (memchr(s.p, '\n', s.n) != NULL)
+			continue;
+		buf_reset(out);
+		assert_int_equal(scrub_text(set, s, out), 0);
+		clean = clean && span_eq(buf_span(out), s);
+		assert_int_equal(buf_put_span(row, s), 0);
+		assert_int_equal(buf_put_u8(row, '\n'), 0);
+	}
+	assert_int_equal(scrub_is_clean(set, buf_span(row)), clean);
+	buf_free(row);
+	buf_free(out);
+}
+
 static struct scrub_set *
 make_set(struct model *m)
 {
@@ -246,6 +270,7 @@ test_model(void **state)
 			check_case(set, &m, &t);
 			if (k % 4 == 0)
 				check_idle(set, &m, &t);
+			check_row(set, &m);
 		}
 		scrub_set_free(set);
 	}
