@@ -102,9 +102,9 @@ call_body(struct call *k, struct span bytes)
 }
 
 int
-call_end(struct call *k)
+call_end(struct call *k, const struct head *trailers)
 {
-	return k->ended ? 0 : k->type->end(k);
+	return k->ended ? 0 : k->type->end(k, trailers);
 }
 
 int

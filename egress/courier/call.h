@@ -67,7 +67,9 @@ MUST_USE int call_send(struct call *k, const struct head *h, size_t never);
 /* How many bytes may be given now; 0: CALL_DRAINED comes. */
 size_t call_room(struct call *k);
 MUST_USE int call_body(struct call *k, struct span bytes);
-MUST_USE int call_end(struct call *k);
+/* trailers: NULL, or fields that go behind the body if there is a place for
+ * them there (HTTP/2; HTTP/1.1 with a body of unknown length). */
+MUST_USE int call_end(struct call *k, const struct head *trailers);
 
 /* What came next: of body at most room bytes, which are to be taken before
  * the next piece. ERR_UNAVAILABLE: the upstream went within an answer;

@@ -57,7 +57,7 @@ h1_body(struct call *k, struct span bytes)
 }
 
 static int
-h1_end(struct call *k)
+h1_end(struct call *k, const struct head *trailers)
 {
 	struct buf *b;
 	int r;
@@ -65,9 +65,9 @@ h1_end(struct call *k)
 	k->ended = true;
 	if (!k->chunked)
 		return 0;
-	if ((b = buf_new(64)) == NULL)
+	if ((b = buf_new(TRAFFIC_HEAD_MAX)) == NULL)
 		return ERR_NOMEM;
-	if ((r = h1_put_last_chunk(NULL, b)) == 0)
+	if ((r = h1_put_last_chunk(trailers, b)) == 0)
 		r = stream_write_buf(upstream_stream(k->line->up), b);
 	buf_free(b);
 	return r;

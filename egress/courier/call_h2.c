@@ -298,13 +298,13 @@ h2_call_body(struct call *k, struct span bytes)
 }
 
 static int
-h2_call_end(struct call *k)
+h2_call_end(struct call *k, const struct head *trailers)
 {
 	k->ended = true;
 	if (k->id == 0)
 		return 0;
 	line_later(k->line);
-	return h2_end(k->line->h2, k->id, NULL);
+	return h2_end(k->line->h2, k->id, trailers);
 }
 
 static int

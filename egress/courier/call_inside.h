@@ -24,7 +24,7 @@ struct call_type {
 	int (*send)(struct call *k, const struct head *h, size_t never);
 	size_t (*room)(struct call *k);
 	int (*body)(struct call *k, struct span bytes);
-	int (*end)(struct call *k);
+	int (*end)(struct call *k, const struct head *trailers);
 	int (*next)(struct call *k, size_t room, struct call_piece *out);
 	void (*took)(struct call *k);
 	/* The owner is done with it. clean: both sides are. The call leaves

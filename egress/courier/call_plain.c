@@ -25,8 +25,9 @@ plain_body(struct call *k, struct span bytes)
 }
 
 static int
-plain_end(struct call *k)
+plain_end(struct call *k, const struct head *trailers)
 {
+	(void)trailers;
 	stream_shutdown(upstream_stream(k->line->up));
 	k->ended = true;
 	return 0;

@@ -192,10 +192,19 @@ exchange_bytes(struct courier *c, const struct traffic_bytes *m)
 	return 0;
 }
 
+static int
+keep_trailers(struct exchange *e, struct span packed)
+{
+	if ((e->up_trailers = buf_new(packed.n)) == NULL)
+		return ERR_NOMEM;
+	return buf_put_span(e->up_trailers, packed);
+}
+
 int
 exchange_end(struct courier *c, const struct traffic_end *m)
 {
 	struct exchange *e = find(c, m->stream);
+	int r;
 
 	if (e == NULL)
 		return 0; /* crossed our end */
@@ -204,6 +213,8 @@ exchange_end(struct courier *c, const struct traffic_end *m)
 	if (e->up_ended || (e->m.body == BODY_LENGTH && e->body_left != 0) ||
 	    (e->m.body != BODY_CHUNKED && m->trailers.n != 0))
 		return ERR_FORMAT;
+	if (m->trailers.n > 0 && (r = keep_trailers(e, m->trailers)) != 0)
+		return r;
 	e->up_ended = true;
 	if (e->state == DRAINING)
 		exchange_finish(e, "early");
@@ -250,6 +261,9 @@ exchange_retry(struct courier *c)
 		else if (e->state == DIALING && e->call != NULL &&
 			 call_is_open(e->call))
 			exchange_send(e);
+		else if (e->state == OPEN && e->up_trailers != NULL &&
+			 !e->up_sent)
+			(void)exchange_pump_up(e); /* the next is known */
 	}
 }
 

@@ -38,6 +38,7 @@ exchange_free(struct exchange *e)
 	buf_free(e->due);
 	buf_free(e->late);
 	buf_free(e->trailers);
+	buf_free(e->up_trailers);
 	buf_free(e->pending);
 	buf_free(e->clean);
 	buf_free(e->store);

@@ -65,6 +65,7 @@ struct exchange {
 
 	/* Gate to upstream. */
 	struct buf *pending;
+	struct buf *up_trailers; /* packed; NULL: none */
 	uint64_t body_left; /* BODY_LENGTH: what the gate has yet to send */
 	uint32_t up_credit; /* the gate's */
 	bool up_ended;	    /* the gate has sent its end */

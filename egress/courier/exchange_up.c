@@ -4,6 +4,8 @@
  */
 #include "egress/courier/exchange_inside.h"
 
+#include "egress/courier/trailers.h"
+
 void
 exchange_give_credit(struct exchange *e, size_t n)
 {
@@ -12,18 +14,63 @@ exchange_give_credit(struct exchange *e, size_t n)
 	    &(struct traffic_window){.stream = e->id, .credit = (uint32_t)n});
 }
 
-/* Without trailers: an upstream may take them for header fields, and what
- * comes after the decision was never looked at (RFC 9110, 6.5.1). */
-static int
-end_body(struct exchange *e)
+static bool
+at_end(const struct exchange *e)
 {
-	int r = 0;
+	return e->up_ended && !e->up_sent && buf_len(e->pending) == 0;
+}
 
-	if (!e->up_ended || e->up_sent || buf_len(e->pending) > 0)
-		return 0;
-	r = call_end(e->call);
+static int
+end_body(struct exchange *e, const struct head *trailers)
+{
+	int r = call_end(e->call, trailers);
+
 	e->up_sent = r == 0;
 	return r;
+}
+
+/* They come long after the decision, which is made once more for them: of
+ * what may not follow, only it knows all. */
+static enum reason
+end_with_trailers(struct exchange *e, const char **detail)
+{
+	struct decision d;
+	struct head trailers;
+	int r;
+
+	exchange_judge(e, &d);
+	if (d.reason != REASON_NONE || d.wait) /* exchange_retry() */
+		return d.reason;
+	r = trailers_read(
+	    buf_span(e->up_trailers), d.slots, d.n_slots, &trailers);
+	if (r == ERR_FORMAT)
+		*detail = "A trailer has the name of a field that belongs "
+			  "into the head.";
+	else if (r == 0 && end_body(e, &trailers) != 0)
+		r = ERR_IO;
+	head_clear(&trailers);
+	return r == 0		 ? REASON_NONE
+	       : r == ERR_FORMAT ? REASON_UNSUPPORTED
+	       : r == ERR_IO	 ? REASON_UPSTREAM_BROKEN
+				 : REASON_INTERNAL;
+}
+
+/* False: the exchange is over. */
+static bool
+finish_up(struct exchange *e)
+{
+	const char *detail = NULL;
+	enum reason why = REASON_NONE;
+
+	if (!at_end(e))
+		return true;
+	if (e->up_trailers != NULL)
+		why = end_with_trailers(e, &detail);
+	else if (end_body(e, NULL) != 0)
+		why = REASON_UPSTREAM_BROKEN;
+	if (why != REASON_NONE)
+		exchange_give_up(e, why, "done", detail, 0);
+	return why == REASON_NONE;
 }
 
 /* What the gate sent goes on as far as the upstream takes it. False: the
@@ -53,9 +100,9 @@ exchange_pump_up(struct exchange *e)
 		exchange_give_credit(e, n);
 		exchange_progress(e);
 	}
-	if (r == 0)
-		r = end_body(e);
-	if (r != 0)
+	if (r != 0) {
 		exchange_stop(e, REASON_UPSTREAM_BROKEN);
-	return r == 0;
+		return false;
+	}
+	return finish_up(e);
 }

@@ -18,9 +18,10 @@ from pathlib import Path
 
 
 class Request:
-    def __init__(self, method, path, headers, body, raw):
+    def __init__(self, method, path, headers, body, raw, trailers=()):
         self.method, self.path = method, path
         self.headers, self.body, self.raw = headers, body, raw
+        self.trailers = trailers
 
     def header(self, name):
         """All values of a header."""
@@ -129,8 +130,8 @@ class Upstream:
         lower = {n.lower(): v for n, v in headers}
         if "100-continue" in lower.get("expect", ""):
             s.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body, rest = self.body(s, lower, rest)
-        request = Request(method, path, headers, body, head)
+        body, trailers, rest = self.body(s, lower, rest)
+        request = Request(method, path, headers, body, head, trailers)
         with self.lock:
             self.requests.append(request)
         self.send(s, request, self.answer(request))
@@ -149,7 +150,7 @@ class Upstream:
             need = n - len(body)
             body += more[:need]
             rest = more[need:]
-        return bytes(body), rest
+        return bytes(body), [], rest
 
     def chunked(self, s, data):
         body = bytearray()
@@ -165,11 +166,19 @@ class Upstream:
             need(lambda: b"\r\n" in data)
             line, _, data = data.partition(b"\r\n")
             n = int(line.split(b";")[0], 16)
+            if n == 0:
+                break
             need(lambda: len(data) >= n + 2)
             body += data[:n]
             data = data[n + 2:]
-            if n == 0:
-                return bytes(body), data
+        trailers = []
+        while True:
+            need(lambda: b"\r\n" in data)
+            line, _, data = data.partition(b"\r\n")
+            if not line:
+                return bytes(body), trailers, data
+            trailers.append(tuple(x.strip() for x in
+                                  line.decode("latin-1").split(":", 1)))
 
     def send(self, s, request, answer):
         if not isinstance(answer, tuple):

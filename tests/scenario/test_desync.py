@@ -44,10 +44,10 @@ class Recorder(Upstream):
             s.close()
 
     def body(self, s, headers, data):
-        body, rest = super().body(s, headers, data)
+        body, trailers, rest = super().body(s, headers, data)
         with self.lock:                 # a request broken off is none
             self.whole[s] = len(self.streams[s]) - len(rest)
-        return body, rest
+        return body, trailers, rest
 
     def read(self, s):
         data = super().read(s)

@@ -82,6 +82,12 @@ def test_streams():
                   [("x-sum", "1")])
     assert a.status == 200 and up.requests[-1].body == b"pong"
     assert up.requests[-1].header("transfer-encoding") == ["chunked"]
+    assert up.requests[-1].trailers == [("x-sum", "1")]
+    a = c.request("POST", "/v1/bad", [("te", "trailers")], b"pong",
+                  [("x-sum", "1"), ("x-api-key", "FOREIGN")])
+    assert a.status == 501 and word(a) == "unsupported", a.body
+    assert up.requests[-1].path != "/v1/bad" and \
+        b"FOREIGN" not in up.received
     # Cookies that came apart are one field again (RFC 9113, 8.2.3).
     c.get("/v1/c", ("x-a", "1"), ("x-a", "2"))
     assert up.requests[-1].header("x-a") == ["1", "2"]
@@ -612,6 +618,8 @@ def test_nghttp():
     b.listener.close()
     assert ":status: 200" in done.stdout, done.stdout + done.stderr
     assert up.requests[-1].body == b"b" * 100000
+    assert up.requests[-1].trailers in ([("x-t", "1")], []), \
+        up.requests[-1].trailers
 
 
 tap.main(globals(), setup, teardown)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House  # noqa: E402
+from guest_h2 import H2Guest  # noqa: E402
+from harness import House, read_response  # noqa: E402
 from upstream import Upstream  # noqa: E402
 from upstream_h2 import Upstream2  # noqa: E402
 
@@ -37,6 +38,10 @@ def teardown():
     for up in ups.values():
         if hasattr(up, "close"):
             up.close()
+
+
+def text(x):
+    return (x.decode() if isinstance(x, bytes) else x).lower()
 
 
 def shell(script, **more):
@@ -105,6 +110,31 @@ def test_up_and_down():
             assert said.split()[0] == hashlib.sha256(blob).hexdigest(), said
             r = up.requests[-1]
             assert hashlib.sha256(r.body).hexdigest() == total, len(r.body)
+
+
+def test_trailers():
+    "what follows a body of unknown length follows it upstream too (16)"
+    for name, up in ups.items():
+        up.forget()
+        if name == "one":
+            up.answer = lambda r: (200, [], b"good\n")
+        else:
+            up.answer = lambda c, r: c.respond(r.id, 200, [], b"good\n")
+        host = f"{name}.demo.test"
+        c = H2Guest(guest, host)
+        a = c.request("POST", "/up", [], b"12345", [("x-sum", "5")])
+        assert a.status == 200, a.body
+        c.close()
+        s = guest.tunnel(host)
+        s.sendall(f"POST /up HTTP/1.1\r\nHost: {host}\r\n".encode() +
+                  b"Transfer-Encoding: chunked\r\n\r\n"
+                  b"5\r\n12345\r\n0\r\nX-Sum: 5\r\n\r\n")
+        assert read_response(s)[0] == 200
+        s.close()
+        assert [bytes(r.body) for r in up.requests] == [b"12345"] * 2
+        assert [[(text(n), text(v)) for n, v in r.trailers]
+                for r in up.requests] == [[("x-sum", "5")]] * 2, \
+            [r.trailers for r in up.requests]
 
 
 def test_many():

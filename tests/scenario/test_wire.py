@@ -83,19 +83,56 @@ def test_hearsay():
     assert b"evil" not in up.received, bytes(up.received)
 
 
-def test_trailers():
-    "trailers, which nobody could look at in time, are not sent on (3, 16)"
-    up.forget()
+def chunked_with(*trailers):
     s = guest.tunnel("api.demo.test")
     s.sendall(b"POST /v1/x HTTP/1.1\r\nHost: api.demo.test\r\n"
-              b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n"
-              b"X-Api-Key: FOREIGN\r\nX-Http-Method: DELETE\r\n\r\n")
+              b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n" +
+              b"".join(t + b"\r\n" for t in trailers) + b"\r\n")
+    return s
+
+
+def test_trailers():
+    "a trailer is sent on, if its name says nothing in a head (3, 16)"
+    up.forget()
+    s = chunked_with(b"X-Sum: 7", b"X-Other: a b")
     assert read_response(s)[0] == 200
     assert up.requests[0].body == b"x"
-    assert up.received.endswith(b"\r\n\r\n1\r\nx\r\n0\r\n\r\n"), up.received
+    assert [(n.lower(), v) for n, v in up.requests[0].trailers] == \
+        [("x-sum", "7"), ("x-other", "a b")], up.requests[0].trailers
     s.sendall(b"GET /v1/y HTTP/1.1\r\nHost: api.demo.test\r\n\r\n")
     assert read_response(s)[0] == 200
     s.close()
+
+
+def test_bad_trailers():
+    "what is judged in a head is refused behind a body (3, 16, 18)"
+    for name in ("X-Api-Key", "x_api_key", "Private-Token", "X-Http-Method",
+                 "X-Original-URL", "X-Forwarded-User", "Forwarded",
+                 "Accept-Encoding", "Grpc-Accept-Encoding", "Remote-User"):
+        for value in ("EVIL", guest.placeholder("demo")):
+            up.forget()
+            s = chunked_with(b"X-Sum: 7", f"{name}: {value}".encode())
+            status, _, body = read_response(s)
+            assert status == 501 and b"trailer" in body, (name, status, body)
+            s.close()
+            assert not up.requests, name
+            got = bytes(up.received).lower()
+            assert b"\r\n0\r\n" not in got and b"x-sum" not in got and \
+                value.lower().encode() not in got, (name, got)
+    # Of these nobody says anything there: they are left out (RFC 9110, 6.5.1).
+    for name in ("Authorization", "Host", "Cookie", "Expect", "Content-Type"):
+        up.forget()
+        s = chunked_with(b"X-Sum: 7", f"{name}: EVIL".encode())
+        assert read_response(s)[0] == 200, name
+        s.close()
+        assert len(up.requests[0].trailers) == 1, up.requests[0].trailers
+        assert b"EVIL" not in up.received, name
+    for name in ("Content-Length", "Transfer-Encoding"):
+        up.forget()
+        s = chunked_with(f"{name}: EVIL".encode())
+        with s:
+            assert not s.recv(100), name
+        assert not up.requests and b"EVIL" not in up.received, name
 
 
 def test_unread_answers():
