@@ -9,10 +9,14 @@ import sys
 import threading
 from pathlib import Path
 
+import h2.exceptions
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from harness import House, UID, read_response, tls_recv  # noqa: E402
 from harness import wait_for  # noqa: E402
+from guest_h2 import DATA, PING, PRIORITY, SETTINGS, WINDOW  # noqa: E402
+from guest_h2 import H2Guest, frame  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -306,6 +310,105 @@ def test_reload():
     assert guest.get(URL, ("x-long", "v" * 1500))[0] == 400
     reload(house, LIMITS)
     assert guest.get(URL, ("x-long", "v" * 1500))[0] == 200
+
+
+def many(kind, payload=b"", flags=0, stream=False):
+    """A flood of one frame, on a stream that stays open or on none."""
+    def send(c, n):
+        sid = c.send(c.head("POST", "/x"), end=False) if stream else 0
+        for _ in range(n):
+            c.raw(frame(kind, flags, sid, payload))
+    return send
+
+
+def resets(c, n):
+    for _ in range(n):
+        sid = c.h2.get_next_available_stream_id()
+        c.h2.send_headers(sid, c.head("POST", "/x"))
+        c.h2.reset_stream(sid, 8)
+        c.flush()
+
+
+def continuations(c, n):
+    """In n frames of 128 bytes: an X is of 8 bits in HPACK too."""
+    size, c.h2.max_outbound_frame_size = c.h2.max_outbound_frame_size, 128
+    c.get("/x", ("x-pad", "X" * (128 * n)))
+    c.h2.max_outbound_frame_size = size
+
+
+H2_LIMITS = {"h2_pings": (10, many(PING, b"12345678")),
+             "h2_settings": (8, many(SETTINGS)),
+             "h2_empty": (10, many(DATA, stream=True)),
+             "h2_updates": (10, many(WINDOW, b"\0\0\0\1", stream=True)),
+             "h2_other": (10, many(PRIORITY, b"\0\0\0\0\1", stream=True)),
+             "h2_resets": (10, resets), "h2_continuations": (3, continuations)}
+
+
+def outcome(send, n):
+    """What the connection ends with, or the answer to a request after it."""
+    c = H2Guest(guest, HOST, timeout=60)
+    try:
+        send(c, n)
+        return c.get("/x").status or "ended"
+    except (OSError, h2.exceptions.ProtocolError):
+        return "ended"
+    finally:
+        c.close()
+
+
+def test_h2_floods():
+    "each limit of HTTP/2 is where the owner put it: below it serves, above ends"
+    try:
+        for name, (limit, send) in H2_LIMITS.items():
+            reload(house, {**LIMITS, name: limit})  # and soon the gate knows
+            wait_for(lambda: outcome(send, 2 * limit) == "ended")
+            assert outcome(send, limit // 2) == 200, name
+            reload(house, LIMITS)
+            wait_for(lambda: outcome(send, 2 * limit) == 200)
+    finally:
+        reload(house, LIMITS)
+
+
+def streams_told():
+    c = H2Guest(guest, HOST, timeout=60)
+    try:
+        assert c.get("/x").status == 200
+        return c.h2.remote_settings.max_concurrent_streams
+    finally:
+        c.close()
+
+
+def test_streams():
+    "so many streams are told to the guest, and no more are served at once"
+    reload(house, {**LIMITS, "streams": 3})
+    wait_for(lambda: streams_told() == 3)
+    go = threading.Event()
+    before = up.answer
+    up.answer = lambda r: (go.wait(60), (200, {}, b"late\n"))[1]
+    up.forget()
+    try:
+        c = H2Guest(guest, HOST, timeout=60)
+        told = c.h2.remote_settings
+        ids = [c.send(c.head("GET", "/0"))]
+        c.until(lambda: told.max_concurrent_streams == 3)
+        ids += [c.send(c.head("GET", f"/{i}")) for i in (1, 2)]
+        wait_for(lambda: len(up.requests) == 3)
+        go.set()
+        assert [c.wait(i).status for i in ids] == [200] * 3
+        go.clear()
+        told.max_concurrent_streams = 100   # what python3-h2 shall believe
+        told.acknowledge()
+        ids = [c.send(c.head("GET", f"/more/{i}")) for i in range(4)]
+        c.wait(ids[3])
+        assert c.answers[ids[3]].reset == 7 or c.goaway == 1, c.goaway
+        go.set()
+        c.close()
+        assert guest.get(URL)[0] == 200
+        assert "/more/3" not in [r.path for r in up.requests]
+    finally:
+        up.answer = before
+        go.set()
+        reload(house, LIMITS)
 
 
 def test_refused_at_start():
