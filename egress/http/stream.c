@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define CHUNK 16384
+/* Of a TLS stream per turn, while they are full (tls.c: how long they are). */
+#define READS 2
 
 struct stream {
 	struct ev_loop *loop;
@@ -20,7 +22,9 @@ struct stream {
 	struct ev_timer patience;
 	int fd;
 	SSL *ssl;
-	BIO *from_net, *to_net; /* the SSL's, borrowed */
+	struct buf *early; /* of TLS, read before it began; or NULL */
+	unsigned reads;	   /* that net_read() may still make */
+	int net_err;	   /* of one of them, or 0 */
 	struct buf *in, *out;
 	stream_handler *handler;
 	void *ctx;
@@ -50,6 +54,7 @@ static void
 destroy(struct stream *s)
 {
 	SSL_free(s->ssl);
+	buf_free(s->early);
 	buf_free(s->in);
 	buf_free(s->out);
 	free(s);
@@ -205,28 +210,99 @@ flush_later(struct stream *s)
 
 /* What OpenSSL wants sent. */
 static int
-drain_tls(struct stream *s)
+net_write(BIO *b, const char *p, int n)
 {
-	int n, r;
-	uint8_t *p;
+	struct stream *s = BIO_get_data(b);
 
-	while ((n = (int)BIO_ctrl_pending(s->to_net)) > 0) {
-		n = n < CHUNK ? n : CHUNK;
-		if ((r = buf_reserve(s->out, (size_t)n, &p)) != 0)
-			return r;
-		if ((n = BIO_read(s->to_net, p, n)) <= 0)
-			return ERR_NOMEM;
-		buf_claim(s->out, (size_t)n);
-		flush_later(s);
+	if (n <= 0 || buf_put(s->out, p, (size_t)n) != 0)
+		return -1;
+	flush_later(s);
+	return n;
+}
+
+/* Read from the socket: more than 0, 0 at its end, or an err (ERR_TRUNCATED:
+ * nothing there now). */
+static int
+receive(struct stream *s, uint8_t *p, size_t n)
+{
+	ssize_t got = recv(s->fd, p, n, MSG_DONTWAIT);
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return ERR_TRUNCATED;
+	if (got < 0)
+		return net_error();
+	s->net_eof |= got == 0;
+	s->moved = true;
+	return (int)got;
+}
+
+static int
+take_early(struct stream *s, char *p, size_t n)
+{
+	struct span have = buf_span(s->early);
+
+	n = have.n < n ? have.n : n;
+	memcpy(p, have.p, n);
+	buf_consume(s->early, n);
+	return (int)n;
+}
+
+/* And what it wants to read. When there is none that means "not yet", never
+ * "end", which is net_eof. As long as reads are full there is more. */
+static int
+net_read(BIO *b, char *p, int n)
+{
+	struct stream *s = BIO_get_data(b);
+	int got = 0;
+
+	BIO_clear_retry_flags(b);
+	if (n > 0 && buf_len(s->early) > 0)
+		return take_early(s, p, (size_t)n);
+	if (n > 0 && s->reads > 0 && !s->net_eof && s->net_err == 0) {
+		got = receive(s, (uint8_t *)p, (size_t)n);
+		s->reads = got == n ? s->reads - 1 : 0;
+		if (got < 0 && got != ERR_TRUNCATED)
+			s->net_err = got;
+		if (s->net_eof || s->net_err != 0)
+			ev_io_stop(s->loop, &s->readable);
 	}
-	return 0;
+	if (got > 0)
+		return got;
+	BIO_set_retry_read(b);
+	return -1;
+}
+
+static long
+net_ctrl(BIO *b, int what, long n, void *p)
+{
+	(void)b;
+	(void)n;
+	(void)p;
+	return what == BIO_CTRL_FLUSH; /* that is the loop's */
+}
+
+static BIO *
+net_new(struct stream *s)
+{
+	static BIO_METHOD *method; /* one for all, never freed */
+	BIO *b;
+
+	if (method == NULL &&
+	    ((method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream")) == NULL ||
+		BIO_meth_set_write(method, net_write) != 1 ||
+		BIO_meth_set_read(method, net_read) != 1 ||
+		BIO_meth_set_ctrl(method, net_ctrl) != 1))
+		return NULL;
+	if ((b = BIO_new(method)) == NULL)
+		return NULL;
+	BIO_set_data(b, s);
+	BIO_set_init(b, 1);
+	return b;
 }
 
 static int
 write_tls(struct stream *s, struct span b)
 {
-	int r;
-
 	s->moved = true;
 	while (b.n > 0) {
 		int n = b.n < CHUNK ? (int)b.n : CHUNK;
@@ -234,8 +310,6 @@ write_tls(struct stream *s, struct span b)
 		ERR_clear_error();
 		if (SSL_write(s->ssl, b.p, n) != n)
 			return ERR_CRYPTO;
-		if ((r = drain_tls(s)) != 0)
-			return r;
 		b = span_from(b, (size_t)n);
 	}
 	return 0;
@@ -304,22 +378,6 @@ end_of_input(struct stream *s, int err)
 		(void)emit(s, STREAM_EOF, err); /* last act */
 }
 
-/* Read from the socket: more than 0, 0 at its end, or an err (ERR_TRUNCATED:
- * nothing there now). */
-static int
-receive(struct stream *s, uint8_t *p, size_t n)
-{
-	ssize_t got = recv(s->fd, p, n, MSG_DONTWAIT);
-
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return ERR_TRUNCATED;
-	if (got < 0)
-		return net_error();
-	s->net_eof |= got == 0;
-	s->moved = true;
-	return (int)got;
-}
-
 static void
 read_plain(struct stream *s)
 {
@@ -350,9 +408,8 @@ read_plain(struct stream *s)
 static void
 tls_failed(struct stream *s)
 {
-	(void)drain_tls(s); /* the alert, if it can go out */
 	if (may_send(s))
-		(void)send_out(s);
+		(void)send_out(s); /* the alert, if it can go out */
 	broken(s, ERR_CRYPTO);
 }
 
@@ -368,17 +425,20 @@ shake_hands(struct stream *s)
 		tls_failed(s);
 		return false;
 	}
-	if (drain_tls(s) != 0) {
-		broken(s, ERR_NOMEM);
-		return false;
-	}
 	if (e != 0) {
-		if (s->net_eof)
-			broken(s, ERR_UNAVAILABLE);
+		if (s->net_eof || s->net_err != 0)
+			broken(s, s->net_eof ? ERR_UNAVAILABLE : s->net_err);
 		return false;
 	}
 	s->open = true;
 	return emit(s, STREAM_OPEN, 0);
+}
+
+/* Received, and not decrypted or not asked for. */
+static bool
+tls_holds(const struct stream *s)
+{
+	return buf_len(s->early) > 0 || SSL_has_pending(s->ssl) != 0;
 }
 
 /* Decrypt what fits: 1 more may come, 0 all there was, 2 clean end, or an
@@ -401,8 +461,7 @@ decrypt(struct stream *s, bool *got)
 		if (n > 0) {
 			buf_claim(s->in, (size_t)n);
 			*got = true;
-			if (BIO_ctrl_pending(s->from_net) == 0 &&
-			    SSL_has_pending(s->ssl) == 0)
+			if (s->reads == 0 && !tls_holds(s))
 				return 0; /* to ask again costs an error */
 		} else if (e == SSL_ERROR_WANT_READ) {
 			return 0;
@@ -425,15 +484,13 @@ pump_tls(struct stream *s)
 		tls_failed(s);
 		return;
 	}
-	if (drain_tls(s) != 0) {
-		broken(s, ERR_NOMEM);
-		return;
-	}
 	if (got && !emit(s, STREAM_INPUT, 0))
 		return;
 	if (s->finishing)
 		return;
-	if (r == 2)
+	if (s->net_err != 0)
+		broken(s, s->net_err);
+	else if (r == 2)
 		end_of_input(s, 0);
 	else if (r == 0 && s->net_eof)
 		end_of_input(s, ERR_TRUNCATED);
@@ -446,27 +503,11 @@ pump_tls(struct stream *s)
 static void
 read_tls(struct stream *s)
 {
-	/* What is read of it was received: 16 KiB of zeros for each request
-	 * cost more than its parsing. */
-	uint8_t raw[CHUNK] __attribute__((uninitialized));
-
 	if (buf_room(s->in) == 0) {
 		ev_io_stop(s->loop, &s->readable);
 		return;
 	}
-	int n = receive(s, raw, sizeof(raw));
-	if (n == ERR_TRUNCATED)
-		return;
-	if (n < 0) {
-		broken(s, n);
-		return;
-	}
-	if (n == 0)
-		ev_io_stop(s->loop, &s->readable);
-	if (n > 0 && BIO_write(s->from_net, raw, n) != n) {
-		broken(s, ERR_NOMEM);
-		return;
-	}
+	s->reads = READS;
 	pump_tls(s);
 }
 
@@ -529,8 +570,7 @@ stream_consume(struct stream *s, size_t n)
 		return;
 	if (!s->net_eof)
 		ev_io_start(s->loop, &s->readable);
-	if (s->ssl != NULL && (BIO_ctrl_pending(s->from_net) > 0 ||
-				  SSL_pending(s->ssl) > 0 || s->net_eof))
+	if (s->ssl != NULL && (tls_holds(s) || s->net_eof))
 		ev_feed_event(s->loop, &s->readable, EV_CUSTOM);
 }
 
@@ -574,24 +614,18 @@ stream_new(struct ev_loop *loop, int fd, stream_handler *handler, void *ctx,
 int
 stream_start_tls(struct stream *s, SSL *ssl)
 {
-	struct span early = buf_span(s->in);
-	BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+	BIO *net = net_new(s);
 
-	if (s->dead || s->ssl != NULL || in == NULL || out == NULL ||
-	    (early.n > 0 &&
-		BIO_write(in, early.p, (int)early.n) != (int)early.n)) {
-		BIO_free(in);
-		BIO_free(out);
+	if (s->early == NULL)
+		s->early = buf_new(STREAM_INPUT_MAX);
+	if (s->dead || s->ssl != NULL || net == NULL || s->early == NULL ||
+	    buf_put_span(s->early, buf_span(s->in)) != 0) {
+		BIO_free(net);
 		SSL_free(ssl);
 		return ERR_NOMEM;
 	}
-	/* An empty BIO means "not yet", never "end". */
-	BIO_set_mem_eof_return(in, -1);
-	BIO_set_mem_eof_return(out, -1);
-	SSL_set_bio(ssl, in, out);
+	SSL_set_bio(ssl, net, net);
 	s->ssl = ssl;
-	s->from_net = in;
-	s->to_net = out;
 	s->open = false;
 	buf_reset(s->in);
 	if (!s->net_eof)
@@ -614,7 +648,6 @@ stream_shutdown(struct stream *s)
 	if (s->ssl != NULL && s->open) {
 		ERR_clear_error();
 		(void)SSL_shutdown(s->ssl); /* close_notify, best effort */
-		(void)drain_tls(s);
 	}
 	s->shut = true;
 	ev_feed_event(s->loop, &s->flush, EV_TIMER);
@@ -682,8 +715,7 @@ stream_empty(const struct stream *s)
 {
 	if (s->dead || s->net_eof || s->in_eof || buf_len(s->in) > 0)
 		return false;
-	return s->ssl == NULL || (BIO_ctrl_pending(s->from_net) == 0 &&
-				     SSL_has_pending(s->ssl) == 0);
+	return s->ssl == NULL || !tls_holds(s);
 }
 
 bool
@@ -692,14 +724,26 @@ stream_quiet(const struct stream *s)
 	return stream_empty(s) && nothing_there(s->fd);
 }
 
+/* Between two records, and all of the last one was asked for: OpenSSL before
+ * 3.0.14 does not look itself (CVE-2024-4741). */
+static bool
+between_records(const struct stream *s)
+{
+	return !tls_holds(s) && SSL_pending(s->ssl) == 0 &&
+	       strcmp(SSL_rstate_string(s->ssl), "RH") == 0;
+}
+
 void
 stream_rest(struct stream *s)
 {
-	if (!s->moved && !s->dead && s->ssl != NULL && s->open)
+	if (!s->moved && !s->dead && s->ssl != NULL && s->open &&
+	    between_records(s))
 		(void)SSL_free_buffers(s->ssl); /* 0: they are in use */
 	if (!s->moved) {
 		buf_trim(s->in);
 		buf_trim(s->out);
+		if (s->early != NULL)
+			buf_trim(s->early);
 	}
 	s->moved = false;
 }

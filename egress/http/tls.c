@@ -12,6 +12,7 @@
 	(SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |      \
 	    SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_SSLv3 | \
 	    SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1)
+#define READ_BUFFER 32768
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 /* What we rather speak comes first. */
@@ -55,6 +56,9 @@ static int
 common(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(ctx, OPTIONS);
+	/* A read takes what is there, not one record's head, then its body. */
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, READ_BUFFER);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 		       SSL_CTX_set_cipher_list(ctx, CIPHERS) == 1
