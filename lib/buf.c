@@ -130,6 +130,14 @@ pack(struct buf *b)
 	b->end = n;
 }
 
+/* What is moved was paid for by as much that was consumed: otherwise a long
+ * queue would be moved for each piece put behind it. */
+static bool
+worth_packing(const struct buf *b)
+{
+	return b->locked || b->size == b->limit || b->start >= buf_len(b);
+}
+
 static int
 grow(struct buf *b, size_t need)
 {
@@ -158,7 +166,7 @@ buf_reserve(struct buf *b, size_t n, uint8_t **out)
 	if (n > buf_room(b))
 		return ERR_TOO_BIG;
 	if (b->size - b->end < n) {
-		if (b->size - buf_len(b) >= n) {
+		if (b->size - buf_len(b) >= n && worth_packing(b)) {
 			pack(b);
 		} else {
 			int r = grow(b, buf_len(b) + n);

@@ -85,7 +85,7 @@ conn_retire(struct conn *c)
 bool
 conn_write_out(struct conn *c)
 {
-	if (stream_write_buf(c->s, c->out) == 0)
+	if (!c->failed && stream_write_buf(c->s, c->out) == 0)
 		return true;
 	conn_free(c); /* full although it has credit, or TLS failed */
 	return false;
@@ -102,10 +102,17 @@ on_turn(struct ev_loop *loop, struct ev_timer *w, int events)
 		(void)conn_write_out(c); /* last act */
 }
 
+void
+conn_write_long(struct conn *c, struct span bytes)
+{
+	c->failed = c->failed || stream_write_buf(c->s, c->out) != 0 ||
+		    stream_write(c->s, bytes) != 0;
+}
+
 bool
 conn_write_soon(struct conn *c)
 {
-	if (buf_len(c->out) >= RECORD)
+	if (c->failed || buf_len(c->out) >= RECORD)
 		return conn_write_out(c);
 	ev_feed_event(c->g->loop, &c->turn, EV_TIMER);
 	return true;

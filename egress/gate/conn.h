@@ -36,6 +36,7 @@ struct conn {
 	struct h1 *h1;
 	struct mux *mux; /* HTTP/2's (front_h2.c), or NULL */
 	struct buf *out; /* what is written next */
+	bool failed;	 /* to write: the next flush ends it */
 	struct ev_timer turn; /* only ever fed: writes it when a turn ends */
 	enum conn_state state;
 	bool eof;  /* the guest sends no more */
@@ -76,7 +77,9 @@ void conn_deadline(struct conn *c, double seconds);
 
 /* Write what is in c->out. False: it ended. */
 bool conn_write_out(struct conn *c);
-/* The same when this turn ends, so that a head and a short body are one TLS
+/* Write bytes behind what is in c->out, without a copy there. */
+void conn_write_long(struct conn *c, struct span bytes);
+/* conn_write_out() when this turn ends, so that a head and a short body are one TLS
  * record; at once when it is a record's worth. */
 bool conn_write_soon(struct conn *c);
 /* A request's head: decide what it is, and begin. May end c (not within

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#define LONG 4096 /* bytes of a body that are not worth a copy */
+
 /* ------------------------------------------------------------- requests */
 
 static void
@@ -184,9 +186,12 @@ put_head(struct exchange *x, const struct head *h, bool final)
 static int
 put_body(struct exchange *x, struct span bytes)
 {
-	return x->kind != EXCHANGE_TUNNEL && x->body == HEAD_BODY_CHUNKED
-		   ? h1_put_chunk(bytes, x->c->out)
-		   : buf_put_span(x->c->out, bytes);
+	if (x->kind != EXCHANGE_TUNNEL && x->body == HEAD_BODY_CHUNKED)
+		return h1_put_chunk(bytes, x->c->out);
+	if (bytes.n < LONG)
+		return buf_put_span(x->c->out, bytes);
+	conn_write_long(x->c, bytes);
+	return 0;
 }
 
 static int
