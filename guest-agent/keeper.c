@@ -23,7 +23,7 @@
 
 #define PAUSE_FIRST 250
 #define PAUSE_LAST 10000
-#define BEYOND_DOUBT 1000 /* ms: a refused token that is newer is not it */
+#define BEYOND_DOUBT 1000 /* ms: for which a successor is not doubted */
 
 long long
 keeper_now(void)
@@ -57,6 +57,8 @@ keep(struct keeper *k, const struct api_token *t)
 	k->pause = 0;
 	k->renew = true;
 	k->refused = false;
+	k->successor = k->doubted;
+	k->doubted = false;
 	if (k->told)
 		warn("the host answers again");
 	k->told = false;
@@ -219,7 +221,8 @@ keeper_doubt(struct keeper *k, long long used)
 {
 	if (k->since > used)
 		return true;
-	if (k->refused || keeper_now() - k->since < BEYOND_DOUBT)
+	if (k->refused ||
+	    (k->successor && keeper_now() - k->since < BEYOND_DOUBT))
 		return false;
 	if (k->expires != 0) {
 		warn("the host does not know our token any more; asking for "
@@ -227,6 +230,7 @@ keeper_doubt(struct keeper *k, long long used)
 		k->expires = 0;
 		k->renew = false;
 		k->next = 0;
+		k->doubted = true;
 	}
 	return true;
 }

@@ -32,6 +32,8 @@ struct keeper {
 	bool narrow;		/* a sub-agent's: never ask for a first one */
 	bool told;		/* the present failure was reported */
 	bool refused;		/* the host's last answer was no */
+	bool doubted;		/* the next is a doubted one's successor */
+	bool successor;		/* and this one is */
 	pid_t helper;		/* 0: none */
 	int fd;			/* its answer, -1 none */
 	size_t got;
@@ -54,8 +56,8 @@ void keeper_step(struct keeper *k);
  * make new ones: its gate then answers the client with the reason. */
 const char *keeper_token(const struct keeper *k);
 /* The host refused the token that was used at that time (keeper_now()).
- * True: another is there or being asked for. False: it is too new to doubt,
- * so asking again would not help. */
+ * True: another is there or being asked for. False: it has only just
+ * replaced one that was refused, so asking again would not help. */
 bool keeper_doubt(struct keeper *k, long long used);
 /* End the helper, wipe. */
 void keeper_stop(struct keeper *k);
