@@ -129,7 +129,8 @@ class Image:
     def python(self):
         """As much of it as the harness imports."""
         code = ("import sys; sys.path.insert(0, 'tests/lib')\n"
-                "import tap, harness, upstream, secrets, json, base64, hmac\n"
+                "import tap, harness, upstream, secrets, json, base64, hmac, "
+                "concurrent.futures.thread\n"
                 "print('\\n'.join(sorted({m.__file__ for m in "
                 "list(sys.modules.values()) if getattr(m, '__file__', None)"
                 "})))\nimport encodings; print(encodings.__path__[0])")
@@ -142,6 +143,11 @@ class Image:
         self.tree(encodings, encodings)
         for lib in Path("/lib/x86_64-linux-gnu").glob("libgcc_s.so.1"):
             self.add(lib)
+
+    def compile(self):
+        """All Python in it, once and here rather than in the VM."""
+        run("/usr/bin/python3", "-m", "compileall", "-q", "-s", self.root,
+            "-p", "/", "--invalidation-mode", "unchecked-hash", self.root)
 
     def pack(self, to):
         files = run("find", ".", cwd=self.root)
@@ -161,8 +167,9 @@ def guest(work, out, version, tree):
     i.pack(work / "guest.cpio")
 
 
-def host(work, out):
-    """Makes work/host.cpio; the kernel to boot it with."""
+def host(work, out, more=None):
+    """Makes work/host.cpio; the kernel to boot it with. more(image) puts in
+    what else is wanted there."""
     version, tree = kernel()
     run("musl-gcc", "-std=c17", "-D_GNU_SOURCE", "-Os", "-Wall", "-Werror",
         "-static", "-s", "-o", work / "dial", ROOT / "tests/vm/dial.c")
@@ -174,7 +181,8 @@ def host(work, out):
         i.add(program, f"/t/out/bin/{program.name}")
     i.tree(ROOT / "presets", "/t/presets")
     i.tree(ROOT / "tests/lib", "/t/tests/lib")
-    i.add(ROOT / "tests/vm/inside.py", "/t/tests/vm/inside.py")
+    for script in (ROOT / "tests/vm").glob("*.py"):
+        i.add(script, f"/t/tests/vm/{script.name}")
     i.python()
     for f in ("/usr/bin/openssl", "/usr/lib/ssl/openssl.cnf",
               "/etc/ssl/openssl.cnf", "/usr/bin/curl", "/usr/bin/setpriv",
@@ -189,6 +197,9 @@ def host(work, out):
     i.add(work / "dial", "/t/dial")
     i.add(work / "guest.cpio", "/t/guest.cpio", libraries=False)
     i.add(tree / "boot/vmlinux", "/t/vmlinux", libraries=False)
+    if more:
+        more(i)
+    i.compile()
     etc = i.root / "etc"
     (etc / "passwd").write_text("root:x:0:0::/root:/bin/sh\n"
                                 "user:x:23456:23456::/tmp:/bin/sh\n")
@@ -199,14 +210,15 @@ def host(work, out):
     return tree / "boot" / f"vmlinuz-{version}"
 
 
-def boot(kernel_image, work, only=()):
-    """QEMU in software, no network; the tests speak on its stdout."""
+def boot(kernel_image, work, *script):
+    """QEMU in software, no network; the script, with its words, runs in it,
+    and speaks on its stdout."""
     return subprocess.Popen(
         [QEMU, "-M", "q35", "-m", "2000", "-smp", "2", "-accel",
          "tcg,thread=multi", "-cpu", "max", "-kernel", str(kernel_image),
          "-initrd", str(work / "host.cpio"), "-append",
          "console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
-         f"random.trust_cpu=on only={','.join(only)}", "-nographic", "-no-reboot", "-nodefaults",
-         "-nic", "none", "-serial", f"file:{work}/console", "-serial",
-         "stdio"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+         f"random.trust_cpu=on script={','.join(script)}", "-nographic",
+         "-no-reboot", "-nodefaults", "-nic", "none", "-serial",
+         f"file:{work}/console", "-serial", "stdio"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, errors="replace")

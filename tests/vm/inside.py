@@ -7,22 +7,35 @@ import secrets
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from harness import House, UID, as_user, wait_for  # noqa: E402
+from nested import Vm  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
 PORT = 8377
 URL = "https://api.demo.test/v1/hello"
-house = up = None
+BOOTED = "/tmp/booted"  # a VM that has just booted, saved
+house = up = booting = None
 vms, kept = {}, {}
 
 
+def first_vm():
+    """Boots once: all others go on from where it was when it had."""
+    vms[42] = Guest(42)
+    vms[42].booted()
+    vms[42].save(BOOTED)
+    vms[42].go_on()
+
+
 def setup():
-    global house, up
+    global house, up, booting
+    # It takes as long as all tests on CID 1, beside which it boots.
+    booting = ThreadPoolExecutor(1).submit(first_vm)
     up = Upstream(["api.demo.test"])
     house = House()
     house.credential("demo", KEY, "--host", "api.demo.test")
@@ -224,44 +237,7 @@ def test_privileged_ports():
     end("root")
 
 
-class Vm:
-    """A VM in this VM, told what to do by its serial port."""
-
-    def __init__(self, cid):
-        self.p = subprocess.Popen(
-            ["/usr/bin/qemu-system-x86_64", "-M", "q35", "-cpu",
-             "max", "-accel", "tcg", "-m", "160", "-smp", "1", "-kernel",
-             "/t/vmlinux", "-initrd", "/t/guest.cpio", "-append",
-             "console=ttyS0 quiet panic=-1 mitigations=off nokaslr "
-             "tsc=unstable random.trust_cpu=on", "-nographic", "-no-reboot",
-             "-nodefaults", "-nic", "none", "-serial", "stdio", "-device",
-             f"vhost-vsock-pci,guest-cid={cid}"], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.ready, self.cid = False, cid
-
-    def read(self, until):
-        got = []
-        while True:
-            line = self.p.stdout.readline().decode(errors="replace")
-            print(f"{time.monotonic():.1f} {self.cid}: {line!r}",
-                  file=sys.stderr)  # to the console
-            if not line:
-                raise AssertionError("the VM ended:\n" + "".join(got))
-            line = line.rstrip("\r\n")
-            if line.startswith(until):
-                return got, line
-            got.append(line)
-
-    def run(self, command, status=0):
-        if not self.ready:
-            self.read("@ready")
-            self.ready = True
-        self.p.stdin.write(command.encode() + b"\n")
-        self.p.stdin.flush()
-        got, last = self.read("@done")
-        assert int(last.split()[1]) == status, (command, got, last)
-        return "\n".join(got)
-
+class Guest(Vm):
     def status(self, token, made):
         """As status(), from in there."""
         self.run(f"T={token}")
@@ -274,9 +250,17 @@ class Vm:
     def token(self):
         return self.run("hatcheck-guest --channel vsock:2 token")
 
-    def kill(self):
-        self.p.kill()
-        self.p.wait()
+    def start(self):
+        """A command that asks for what it is told, whenever it is told."""
+        self.run("mkfifo /tell /hear")
+        self.run("hatcheck-guest --channel vsock:2 run -- sh -c "
+                 "'p=${http_proxy%/}; unset http_proxy; "
+                 "while read -r path </tell; do wget -q -O - $p$path >/hear "
+                 "|| echo failed >/hear; done' 2>/said &")
+
+    def ask(self, made):
+        return self.run(f"timeout 100 sh -c 'echo {base_of(made)}/v1/deep "
+                        ">/tell; cat /hear'").splitlines()[-1]
 
 
 def brokered(vm, made):
@@ -293,8 +277,8 @@ def brokered(vm, made):
 
 def test_nested():
     "a VM with CID 42: a token over CID 2, and a brokered call"
+    booting.result()
     a, b = create("a", "vsock:42"), create("b", "vsock:43")
-    vms[42] = Vm(42)
     kept["token"] = vms[42].token()
     assert kept["token"].count(".") == 2 and "\n" not in kept["token"]
     kept["made"], kept["neighbour"] = a, b
@@ -305,7 +289,7 @@ def test_nested():
 def test_neighbour():
     "the VM with CID 43: 42's token is refused there, its own is good"
     token, b = kept["token"], kept["neighbour"]
-    vms[43] = Vm(43)  # two booting at once would be slower than in turn
+    vms[43] = Guest(43, BOOTED)
     assert vms[43].status(token, b) == 407
     assert vms[43].status(vms[43].token(), b) == 200
     assert vms[42].status(token, kept["made"]) == 200  # and lived
@@ -317,10 +301,53 @@ def test_next_vm():
     vms.pop(42).kill()
     end("a")
     made = create("again", "vsock:42")
-    vms[42] = Vm(42)
+    vms[42] = Guest(42, BOOTED)
     assert vms[42].status(kept["token"], made) == 407
     assert vms[42].status(vms[42].token(), made) == 200
     brokered(vms[42], made)
+    kept["made"] = made
+
+
+def forget_tokens():
+    """As if it had been away for longer than they live."""
+    for t in house.json("token", "list", "--session", "again")["tokens"]:
+        house.hatcheck("revoke", "--token", t["jti"])
+
+
+def test_held():
+    "held, its host restarted, its token dead, a day gone: a command goes on"
+    vm, made = vms[42], kept["made"]
+    vm.start()
+    assert vm.ask(made) == "hello"
+    vm.hold()
+    forget_tokens()
+    house.stop()
+    house.start()
+    vm.go_on()
+    vm.run("date -s @$(($(date +%s) + 86400))")
+    assert vm.ask(made) == "hello"
+    assert "does not know our token" in vm.run("cat /said")
+
+
+def test_saved():
+    "saved, killed and restored: the same command goes on"
+    vms[42].save("/tmp/saved")
+    vms.pop(42).kill()
+    forget_tokens()
+    vms[42] = Guest(42, "/tmp/saved")
+    n = len(up.requests)
+    assert vms[42].ask(kept["made"]) == "hello"
+    assert len(up.requests) == n + 1
+
+
+def test_clone():
+    "the same restored with CID 43: another guest, to whom 42's is nothing"
+    vms[43] = Guest(43, "/tmp/saved")
+    n, b = len(up.requests), kept["neighbour"]
+    assert vms[43].ask(kept["made"]) == "failed"
+    assert len(up.requests) == n
+    assert vms[43].status(vms[43].token(), b) == 200
+    assert vms[42].ask(kept["made"]) == "hello"
 
 
 def test_audit():

@@ -21,7 +21,8 @@ def main():
     work = Path(tempfile.mkdtemp(prefix="vm-", dir="/var/tmp"))
     began, planned, seen = time.monotonic(), None, 0
     try:
-        vm = image.boot(image.host(work, out), work, sys.argv[1:])
+        vm = image.boot(image.host(work, out), work, "tests/vm/inside.py",
+                        *sys.argv[1:])
         killer = threading.Timer(LAST, vm.kill)
         killer.start()
         for line in vm.stdout:
