@@ -136,6 +136,23 @@ print_slot(const json_t *slot, char *out, size_t size)
 	    name[0] == '\0' ? "" : " ", name);
 }
 
+/* What an upstream said of it, when it said so; false: nothing. */
+static bool
+rejected_text(const json_t *m, char *out, size_t size)
+{
+	const json_t *r = json_object_get(m, "rejected");
+	char when[32];
+
+	if (r == NULL)
+		return false;
+	(void)snprintf(out, size, "by %s, %s (next: hatcheck credential rotate "
+				  "%s)",
+	    cli_string(r, "host"),
+	    cli_time(json_integer_value(json_object_get(r, "at")), when),
+	    cli_string(m, "name"));
+	return true;
+}
+
 static int
 print_metadata(const json_t *m)
 {
@@ -163,6 +180,8 @@ print_metadata(const json_t *m)
 		       when)});
 	text_table_row(t, (const char *[]){"note", cli_string(m, "note")});
 	text_table_row(t, (const char *[]){"preset", cli_string(m, "preset")});
+	if (rejected_text(m, text, sizeof(text)))
+		text_table_row(t, (const char *[]){"rejected", text});
 	json_array_foreach (json_object_get(m, "bindings"), i, binding) {
 		json_t *one = json_pack("{s:[O]}", "bindings", binding);
 		binding_text(one, text, sizeof(text) - sizeof(slot));
@@ -218,7 +237,13 @@ print_list(const json_t *list)
 	}
 	int r = text_table_print(t, stdout);
 	text_table_free(t);
-	return r == 0 ? CLI_OK : CLI_FAILED;
+	json_array_foreach (list, i, m) {
+		char text[512];
+		if (rejected_text(m, text, sizeof(text)))
+			printf("%s is rejected %s\n", cli_string(m, "name"),
+			    text);
+	}
+	return r == 0 && fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 
 int

@@ -171,7 +171,7 @@ const struct verb verbs[] = {
 	    "The value is read from the terminal (not shown), from standard\n"
 	    "input, or from --from-file. It is never an argument.",
 	    credential_add_run},
-	{"credential list", "", "all credentials, without values", NULL, NULL,
+	{"credential list", "", "all credentials, without values; which are rejected", NULL, NULL,
 	    credential_list_run},
 	{"credential show", "NAME", "one credential, without its value", NULL,
 	    NULL, credential_show_run, "credential"},

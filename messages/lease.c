@@ -36,3 +36,11 @@ static const struct msg_field settled[] = {
 };
 const struct msg_type msg_lease_settled = MSG_TYPE(
     0x0304, "lease_settled", struct lease_settled, settled, MSG_NO_FD);
+
+static const struct msg_field rejected[] = {
+	MSG_FIELD_SPAN(struct lease_rejected, credential, 64),
+	MSG_FIELD_U32(struct lease_rejected, version),
+	MSG_FIELD_SPAN(struct lease_rejected, host, 253),
+};
+const struct msg_type msg_lease_rejected = MSG_TYPE(
+    0x0305, "lease_rejected", struct lease_rejected, rejected, MSG_NO_FD);

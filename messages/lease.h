@@ -44,4 +44,14 @@ struct lease_settled {
 };
 extern const struct msg_type msg_lease_settled;
 
+/* courier -> vault: upstream answered 401 to it, and it is still what the
+ * vault gives: shown to its owner, and nothing else follows from it, for it
+ * is the word of one session. */
+struct lease_rejected {
+	struct span credential;
+	uint32_t version;
+	struct span host;
+};
+extern const struct msg_type msg_lease_rejected;
+
 #endif

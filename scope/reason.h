@@ -141,7 +141,11 @@
 	    "Use https, or HTTP/1.1.")                                         \
 	X(FLOOD, "flood", 429, "http_request_denied",                          \
 	    "The connection sent too much that asks for nothing.",             \
-	    "Reset, ping and update less; limits: hatcheckd.yaml(5).")
+	    "Reset, ping and update less; limits: hatcheckd.yaml(5).")         \
+	X(CREDENTIAL_REJECTED, "credential-rejected", 502,                     \
+	    "http_request_denied",                                             \
+	    "The upstream server rejects the credential that is put in.",      \
+	    "On the host: hatcheck credential rotate.")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

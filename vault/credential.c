@@ -316,6 +316,27 @@ house_show(struct house *h, const char *name, struct metadata *out,
 	return r;
 }
 
+void
+house_note_rejected(
+    struct house *h, const char *name, uint32_t version, const char *host)
+{
+	struct metadata m;
+	uint32_t oldest = 0;
+
+	if (find(h, name, &m, &oldest, NULL) != 0)
+		return;
+	if (m.version == version)
+		rejected_note(
+		    &h->rejected, m.name, version, host, (int64_t)time(NULL));
+	metadata_free(&m);
+}
+
+void
+house_tell_rejected(const struct house *h, json_t *metadata)
+{
+	rejected_show(h->rejected, metadata);
+}
+
 struct names {
 	char (*name)[STORE_NAME_MAX + 1];
 	size_t n, room;
@@ -355,10 +376,10 @@ append(struct house *h, json_t *list, const char *name, struct house_words *w)
 
 	if ((r = find(h, name, &m, &oldest, w)) != 0)
 		return r;
-	r = json_array_append_new(list, metadata_to_json(&m)) == 0 ? 0
-								   : ERR_NOMEM;
+	json_t *json = metadata_to_json(&m);
 	metadata_free(&m);
-	return r;
+	house_tell_rejected(h, json);
+	return json_array_append_new(list, json) == 0 ? 0 : ERR_NOMEM;
 }
 
 /* All names at once: what is done with each may use the store. */

@@ -68,6 +68,7 @@ house_free(struct house *h)
 		return;
 	backend_close(h->backend);
 	store_close(h->store);
+	rejected_free(&h->rejected);
 	free(h->config_dir);
 	free(h->state_dir);
 	free(h);

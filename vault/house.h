@@ -77,6 +77,12 @@ MUST_USE int house_rotate(struct house *h, const char *name,
     const struct keep *value, struct metadata *out, struct house_words *w);
 MUST_USE int
 house_remove(struct house *h, const char *name, struct house_words *w);
+/* An upstream rejects that version, a courier says: house_list() and
+ * house_tell_rejected() show it from now on. */
+void house_note_rejected(
+    struct house *h, const char *name, uint32_t version, const char *host);
+/* Add to a credential's metadata what is known of that. */
+void house_tell_rejected(const struct house *h, json_t *metadata);
 /* Value and metadata together. */
 MUST_USE int house_lease(struct house *h, const char *name, struct metadata *m,
     struct keep **value, struct house_words *w);

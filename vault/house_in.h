@@ -7,6 +7,7 @@
 #define VAULT_HOUSE_IN_H
 
 #include "vault/house.h"
+#include "vault/rejected.h"
 
 struct house {
 	char *config_dir, *state_dir;
@@ -20,6 +21,7 @@ struct house {
 	char why[256];
 	char notice[256]; /* what a person must hear though it is open */
 	int64_t asked_ms;
+	struct rejected *rejected;
 };
 
 /* Fill w and return err. */

@@ -172,8 +172,71 @@ on_settled(void *ctx, struct link *l, const void *msg, int fd)
 	return settle_confirmed(ctx, m->serial);
 }
 
+struct rejection {
+	struct job job;
+	char name[GRANT_NAME_MAX], host[HOST_MAX];
+	uint32_t version;
+};
+
+static void
+rejection_run(struct job *j, struct house *h)
+{
+	const struct rejection *q = (const struct rejection *)j;
+
+	house_note_rejected(h, q->name, q->version, q->host);
+}
+
+static void
+rejection_done(struct job *j)
+{
+	(void)j; /* nobody waits for it */
+}
+
+static void
+rejection_free(struct job *j)
+{
+	free(j);
+}
+
+/* At most one a value and host, by an honest courier; another is dropped. */
+static int
+on_rejected(void *ctx, struct link *l, const void *msg, int fd)
+{
+	struct session *x = ctx;
+	const struct lease_rejected *m = msg;
+	struct rejection *q;
+	struct host host;
+	int r;
+
+	(void)l;
+	(void)fd;
+	if (host_parse(m->host, &host) != 0 ||
+	    ++x->rejections > REJECTIONS_MAX)
+		return ERR_FORMAT;
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		return ERR_NOMEM;
+	q->job.run = rejection_run;
+	q->job.done = rejection_done;
+	q->job.free = rejection_free;
+	q->version = m->version;
+	(void)snprintf(q->host, sizeof(q->host), "%s", host.name);
+	if (span_copy(m->credential, q->name, sizeof(q->name)) != 0 ||
+	    !names_has(&x->credentials, q->name)) {
+		free(q);
+		return ERR_FORMAT;
+	}
+	log_event(LOG_WARN, "credential_rejected",
+	    LOG_STR("credential", q->name), LOG_STR("host", q->host),
+	    LOG_STR("session", x->id),
+	    LOG_STR("next", "hatcheck credential rotate"));
+	if ((r = worker_push(x->s->worker, &q->job)) != 0)
+		free(q);
+	return r;
+}
+
 const struct link_rule lease_rules[] = {
     {&msg_lease_ask, on_lease_ask},
+    {&msg_lease_rejected, on_rejected},
     {&msg_lease_settled, on_settled},
 };
 const size_t lease_rules_n = sizeof(lease_rules) / sizeof(lease_rules[0]);

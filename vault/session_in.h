@@ -10,6 +10,7 @@
 #include "vault/service_in.h"
 
 #define ASKS_MAX 64 /* unanswered, per link */
+#define REJECTIONS_MAX 4096 /* told by one session's couriers */
 
 struct names {
 	char **name;
@@ -29,7 +30,7 @@ struct session {
 	struct link *courier, *gate;
 	/* A late answer must not meet a new link. */
 	uint64_t courier_serial, gate_serial;
-	unsigned courier_asks, gate_asks;
+	unsigned courier_asks, gate_asks, rejections;
 	struct leased *leased;
 	/* Changes: the last that the courier was told, and that it says is
 	 * done (settle.c). Equal: nothing is open. */

@@ -172,9 +172,15 @@ static int
 v_show(struct call *c)
 {
 	struct metadata m;
+	json_t *json;
 	int r = house_show(c->h, name_in(c), &m, &c->a->words);
 
-	return r != 0 ? r : reply_metadata(c, &m, false);
+	if (r != 0)
+		return r;
+	json = metadata_to_json(&m);
+	metadata_free(&m);
+	house_tell_rejected(c->h, json);
+	return reply(c, json);
 }
 
 static int

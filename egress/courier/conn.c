@@ -162,8 +162,10 @@ void
 conn_end_all(struct courier *c)
 {
 	for (size_t i = 0; i < COURIER_BUCKETS; i++) {
-		while (c->conns[i] != NULL)
-			forget(c, c->conns[i]);
+		for (struct conn *n = c->conns[i], *next; n != NULL; n = next) {
+			next = n->next;
+			forget(c, n);
+		}
 	}
 }
 

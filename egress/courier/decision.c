@@ -207,8 +207,26 @@ ask_scope(const struct rules *rules, const struct traffic_request *m,
 }
 
 /* The minter has allowed it; now what the credential's owner says. */
+/* What an upstream has rejected is not put in again; now and then the vault
+ * is asked whether it has another value by now. */
 static enum reason
-bind_credential(struct leases *leases, struct decision *d)
+ask_verdict(struct leases *leases, uint64_t now_ms, struct decision *d)
+{
+	struct verdict *v = verdicts_of(leases_verdicts(leases), d->lease->name,
+	    d->lease->digest, d->host.name, d->port);
+
+	if (v == NULL || !v->dead)
+		return REASON_NONE;
+	if (verdict_ask_again(v, now_ms) &&
+	    leases_doubt(leases, d->lease->name, v->digest) == ERR_SEQUENCE) {
+		d->wait = true;
+		return REASON_NONE;
+	}
+	return REASON_CREDENTIAL_REJECTED;
+}
+
+static enum reason
+bind_credential(struct leases *leases, uint64_t now_ms, struct decision *d)
 {
 	int r;
 
@@ -218,7 +236,8 @@ bind_credential(struct leases *leases, struct decision *d)
 	if (r != 0)
 		return reason_of_lease(r);
 	d->slot = metadata_slot_for(&d->lease->metadata, d->host.name, d->port);
-	return d->slot == NULL ? REASON_NOT_BOUND : REASON_NONE;
+	return d->slot == NULL ? REASON_NOT_BOUND
+			       : ask_verdict(leases, now_ms, d);
 }
 
 static bool
@@ -286,7 +305,7 @@ weigh(const struct rules *rules, struct leases *leases,
 	    (why = check_grant(rules, m, d)) != REASON_NONE)
 		return why;
 	make_bill(rules, m->family, d);
-	return bind_credential(leases, d);
+	return bind_credential(leases, now_ms, d);
 }
 
 void

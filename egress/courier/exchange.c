@@ -264,6 +264,8 @@ exchange_retry(struct courier *c)
 		else if (e->state == OPEN && e->up_trailers != NULL &&
 			 !e->up_sent)
 			(void)exchange_pump_up(e); /* the next is known */
+		else if (e->state == OPEN && e->doubt)
+			exchange_resolve(e);
 	}
 }
 

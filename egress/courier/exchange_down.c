@@ -95,10 +95,19 @@ static void
 wait_for_tail(struct exchange *e)
 {
 	ev_timer_stop(e->c->loop, &e->tail);
-	if (body_held(e->body) == 0 && e->due == NULL)
+	if (e->doubt || (body_held(e->body) == 0 && e->due == NULL))
 		return;
 	ev_timer_set(&e->tail, TAIL_S, 0.);
 	ev_timer_start(e->c->loop, &e->tail);
+}
+
+void
+exchange_tell_head(struct exchange *e)
+{
+	if (body_is_coded(e->body))
+		wait_for_tail(e);
+	else
+		tell_due(e);
 }
 
 /* REASON_NONE, or why it cannot be passed on. */
@@ -224,7 +233,7 @@ tell_head(struct exchange *e, const struct head *h, struct buf *packed)
 	fill_response(e, h, packed, &m);
 	if (final)
 		e->status = h->status;
-	if (final && body_is_coded(e->body)) {
+	if (final && (exchange_doubts(e, h) || body_is_coded(e->body))) {
 		e->due = packed;
 		e->due_head = m;
 		wait_for_tail(e);
@@ -411,7 +420,7 @@ exchange_pump_down(struct exchange *e)
 
 	if (e->state != OPEN)
 		return e->state == DIALING;
-	if (e->down_ended)
+	if (e->down_ended || e->doubt)
 		return true;
 	do {
 		give_late(e);
@@ -419,6 +428,6 @@ exchange_pump_down(struct exchange *e)
 			return true; /* until there is credit */
 		if (e->trailers != NULL)
 			return pass_end(e);
-	} while (pump_once(e, &gone));
+	} while (!e->doubt && pump_once(e, &gone));
 	return !gone;
 }

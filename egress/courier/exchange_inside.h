@@ -7,6 +7,7 @@
  *	exchange_start.c decided, launched, the head written
  *	exchange_up.c	 bodies from the gate to the upstream
  *	exchange_down.c	 answers from the upstream to the gate
+ *	exchange_doubt.c answers that reject what we put in
  *	exchange_end.c	 refused, reset, finished; audit lines
  *
  * A function that can end the exchange says whether it lives on; after
@@ -53,8 +54,14 @@ struct exchange {
 	struct usage *usage; /* NULL: not counted in */
 	bool budget;	     /* it waits, or did, for requests to be leased */
 
+	/* What was put in. */
+	bool injected;
+	bool doubt; /* the answer rejects it, and waits in due */
+	enum slot_type slot_type;
+	uint8_t used[VERDICT_DIGEST];
+
 	struct call *call; /* NULL: none, or none any more */
-	unsigned unused;   /* calls that the upstream did not take */
+	unsigned tries;	   /* calls that came to nothing */
 	struct body *body; /* the answer's, once it has begun */
 	struct ev_timer timer, tail;
 
@@ -75,7 +82,8 @@ struct exchange {
 	uint32_t down_credit; /* ours */
 	bool answered;	      /* the head was passed on */
 	/* A coded answer's head waits for its first bytes: until they are
-	 * known to be clean it can still be refused. NULL: none waits. */
+	 * known to be clean it can still be refused; any head, while doubt.
+	 * NULL: none waits. */
 	struct buf *due;
 	struct traffic_response due_head; /* its headers lie in due */
 	struct buf *late;     /* more than the credit, of a coded body */
@@ -110,6 +118,18 @@ void exchange_decide(struct exchange *e); /* a WAITING one */
 /* The connection stands: decide once more, then the first byte goes out. */
 void exchange_send(struct exchange *e);
 
+/* Decide anew, and ask another connection: what was sent came to nothing. */
+void exchange_again(struct exchange *e);
+
+/* exchange_doubt.c */
+void exchange_used(struct exchange *e, const struct decision *d);
+/* A final answer has come. True: it waits, for the vault is asked. */
+bool exchange_doubts(struct exchange *e, const struct head *answer);
+/* The vault has answered, maybe. */
+void exchange_resolve(struct exchange *e);
+/* There is no time to ask: the answer is passed on. */
+void exchange_believe(struct exchange *e);
+
 /* exchange_up.c */
 void exchange_give_credit(struct exchange *e, size_t n);
 /* What the gate sent goes on as far as the upstream takes it. False: the
@@ -117,6 +137,8 @@ void exchange_give_credit(struct exchange *e, size_t n);
 bool exchange_pump_up(struct exchange *e);
 
 /* exchange_down.c */
+/* The head that is due may go: at once, or with its first bytes. */
+void exchange_tell_head(struct exchange *e);
 /* What the upstream sent goes on as far as the gate gave credit. False:
  * the exchange is gone, or has no call any more. */
 bool exchange_pump_down(struct exchange *e);

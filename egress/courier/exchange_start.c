@@ -204,11 +204,22 @@ send_head(struct exchange *e, const struct decision *d)
 	return r;
 }
 
+/* With another value of the credential it is another request upstream. */
+static int
+log_again(struct exchange *e, const struct decision *d)
+{
+	if (!e->injected || d->lease == NULL ||
+	    memcmp(d->lease->digest, e->used, sizeof(e->used)) == 0)
+		return 0;
+	keep_decision(e, d);
+	return log_request(e);
+}
+
 /* The upstream surely did nothing with it, nor had any of its body: once
  * more, decided anew. A few times, for many requests may have been behind
  * its GOAWAY and meet again behind the next. */
-static void
-try_again(struct exchange *e)
+void
+exchange_again(struct exchange *e)
 {
 	struct decision d;
 	int r;
@@ -216,7 +227,7 @@ try_again(struct exchange *e)
 	exchange_keep_address(e);
 	call_free(e->call);
 	e->call = NULL;
-	if (++e->unused >= TRIES || e->answered || e->bytes_up > 0) {
+	if (++e->tries >= TRIES || e->answered || e->bytes_up > 0) {
 		exchange_stop(e, REASON_RETIRED_CONNECTION);
 		return;
 	}
@@ -226,6 +237,10 @@ try_again(struct exchange *e)
 		exchange_stop(e, d.reason != REASON_NONE
 				     ? d.reason
 				     : REASON_RETIRED_CONNECTION);
+		return;
+	}
+	if (log_again(e, &d) != 0) {
+		exchange_stop(e, REASON_AUDIT_FAILED);
 		return;
 	}
 	exchange_arm(e, DIAL_S);
@@ -256,8 +271,9 @@ send_decided(struct exchange *e, const struct decision *d)
 	}
 	if (e->m.way != WAY_TUNNEL)
 		r = send_head(e, d);
+	exchange_used(e, d);
 	if (r == ERR_UNAVAILABLE)
-		try_again(e);
+		exchange_again(e);
 	else if (r != 0)
 		exchange_stop(e,
 		    r == ERR_ARGUMENT ? REASON_NO_CREDENTIAL : REASON_INTERNAL);
@@ -287,6 +303,7 @@ static void
 on_gone(struct exchange *e, enum reason reason)
 {
 	/* It may have answered before it went. */
+	exchange_believe(e);
 	if (e->state == OPEN && !exchange_pump_down(e))
 		return;
 	if (e->state == OPEN && !e->answered &&
@@ -313,7 +330,7 @@ on_call(void *ctx, enum call_event event, enum reason reason)
 			(void)exchange_pump_up(e); /* the same */
 		break;
 	case CALL_UNUSED:
-		try_again(e);
+		exchange_again(e);
 		break;
 	case CALL_BROKEN:
 		on_gone(e, reason);

@@ -5,6 +5,9 @@
 
 #include "egress/courier/clock.h"
 
+#include "lib/log.h"
+
+#include <sodium.h>
 #include <stdlib.h>
 
 enum state { ASKED, HELD, FAILED, PAST };
@@ -22,7 +25,9 @@ struct leases {
 	struct entry *first;
 	struct link *vault;
 	struct scrub_set *set; /* NULL: to be made */
+	struct verdicts verdicts;
 	uint32_t next_rid;
+	uint8_t digest_key[crypto_generichash_KEYBYTES];
 };
 
 int
@@ -32,6 +37,7 @@ leases_new(struct leases **out)
 
 	if (l == NULL)
 		return ERR_NOMEM;
+	crypto_generichash_keygen(l->digest_key);
 	*out = l;
 	return 0;
 }
@@ -103,6 +109,8 @@ leases_free(struct leases *l)
 		return;
 	remove_if(l, is_any, 0);
 	forget_set(l);
+	verdicts_free(&l->verdicts);
+	sodium_memzero(l->digest_key, sizeof(l->digest_key));
 	free(l);
 }
 
@@ -174,8 +182,26 @@ leases_get(struct leases *l, const char *name, const struct lease **out)
 	return 0;
 }
 
+/* Tells values apart without holding them, and says nothing of them to
+ * whoever has not our key. */
+static void
+digest(const struct leases *l, const struct lease_given *m, uint8_t *out)
+{
+	crypto_generichash_state st;
+	uint8_t version[4] = {(uint8_t)(m->version >> 24),
+	    (uint8_t)(m->version >> 16), (uint8_t)(m->version >> 8),
+	    (uint8_t)m->version};
+
+	crypto_generichash_init(
+	    &st, l->digest_key, sizeof(l->digest_key), VERDICT_DIGEST);
+	crypto_generichash_update(&st, version, sizeof(version));
+	crypto_generichash_update(&st, m->secret.p, m->secret.n);
+	crypto_generichash_final(&st, out, VERDICT_DIGEST);
+	sodium_memzero(&st, sizeof(st));
+}
+
 static int
-fill(struct lease *lease, const struct lease_given *m)
+fill(const struct leases *l, struct lease *lease, const struct lease_given *m)
 {
 	char why[128];
 	int r;
@@ -190,6 +216,7 @@ fill(struct lease *lease, const struct lease_given *m)
 	if (m->secret.n < SCRUB_MIN && !lease->metadata.unscrubbable)
 		return ERR_DENIED;
 	lease->version = m->version;
+	digest(l, m, lease->digest);
 	return keep_new(m->secret.p, m->secret.n, &lease->secret);
 }
 
@@ -202,7 +229,7 @@ leases_given(struct leases *l, const struct lease_given *m)
 		return ERR_FORMAT;
 	if (e == NULL || e->state != ASKED || e->rid != m->rid)
 		return 0; /* it changed while under way: asked again */
-	e->err = m->err != 0 ? m->err : fill(&e->lease, m);
+	e->err = m->err != 0 ? m->err : fill(l, &e->lease, m);
 	if (e->err == ERR_FORMAT && m->err == 0)
 		return ERR_FORMAT;
 	e->state = e->err == 0 ? HELD : FAILED;
@@ -235,6 +262,43 @@ leases_changed(struct leases *l, struct span credential)
 			return;
 		}
 	}
+}
+
+struct verdicts *
+leases_verdicts(struct leases *l)
+{
+	return &l->verdicts;
+}
+
+int
+leases_doubt(struct leases *l, const char *name,
+    const uint8_t digest[VERDICT_DIGEST])
+{
+	struct entry *e = find(l, span_str(name));
+	const struct lease *lease;
+
+	if (e != NULL && e->state == HELD &&
+	    memcmp(e->lease.digest, digest, VERDICT_DIGEST) == 0)
+		retire(e);
+	return leases_get(l, name, &lease);
+}
+
+void
+leases_tell_rejected(
+    struct leases *l, const struct lease *lease, const char *host)
+{
+	struct lease_rejected m = {.credential = span_str(lease->name),
+	    .version = lease->version,
+	    .host = span_str(host)};
+
+	log_event(LOG_WARN, "credential_rejected",
+	    LOG_STR("credential", lease->name), LOG_STR("host", host),
+	    LOG_INT("version", (int64_t)lease->version),
+	    LOG_STR("next", "hatcheck credential rotate"));
+	if (l->vault == NULL || link_broken(l->vault) ||
+	    link_send(l->vault, &msg_lease_rejected, &m, -1) != 0)
+		log_event(LOG_WARN, "rejection_not_told",
+		    LOG_STR("credential", lease->name));
 }
 
 void

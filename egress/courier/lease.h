@@ -11,6 +11,7 @@
 #define COURIER_LEASE_H
 
 #include "egress/courier/scrub.h"
+#include "egress/courier/verdict.h"
 #include "lib/link.h"
 #include "lib/secret.h"
 #include "messages/lease.h"
@@ -21,6 +22,7 @@ struct lease {
 	uint32_t version;
 	struct metadata metadata;
 	struct keep *secret;
+	uint8_t digest[VERDICT_DIGEST]; /* of version and secret */
 };
 
 struct leases;
@@ -44,6 +46,17 @@ void leases_settle(struct leases *l);
 void leases_changed(struct leases *l, struct span credential);
 /* Drop what is older than LEASE_MS. */
 void leases_sweep(struct leases *l, uint64_t now_ms);
+
+/* What upstreams said of them. */
+struct verdicts *leases_verdicts(struct leases *l);
+/* An upstream rejects the value of that digest: have it, if it is still what
+ * is held, asked for anew. 0: there is another one already; ERR_SEQUENCE and
+ * the others as of leases_get(). */
+MUST_USE int leases_doubt(struct leases *l, const char *name,
+    const uint8_t digest[VERDICT_DIGEST]);
+/* Tell the vault, for its owner's eyes. */
+void leases_tell_rejected(
+    struct leases *l, const struct lease *lease, const char *host);
 
 /* What to scrub for: all that is leased now or was within LEASE_MS, since
  * answers to it may still be under way. Borrowed; NULL: cannot be made,

@@ -54,6 +54,7 @@ static const struct msg_type *const types[] = {
     &msg_lease_given,
     &msg_lease_changed,
     &msg_lease_settled,
+    &msg_lease_rejected,
     &msg_rules_session,
     &msg_rules_family,
     &msg_rules_cut,

@@ -31,6 +31,7 @@ TABLE = {
     0x0302: ("lease_given", (4, 4, "s", 4, "s", "s")),
     0x0303: ("lease_changed", ("s", 4, 4)),
     0x0304: ("lease_settled", (4,)),
+    0x0305: ("lease_rejected", ("s", 4, "s")),
     0x0601: ("dial_ask", (4, "s", 2)),
     0x0602: ("dial_done", (4, 4, "s")),
     0x0603: ("dial_cancel", (4,)),

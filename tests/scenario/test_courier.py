@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from sibling import (COURIER, DIALER, GATE, MINTER, REASONS, VAULT, Gone,  # noqa: E402
                      Program, boot_ms, pack, unpack)
+from harness import wait_for  # noqa: E402
 from upstream import Upstream, make_ca  # noqa: E402
 
 HOST, FAMILY, SESSION = "api.demo.test", b"fam-1", "s-1"
@@ -63,8 +64,10 @@ class House:
                          fds={5: fd}, limit=limit, wrap=wrap)
         os.close(fd)
         self.meta, self.secret = meta or metadata(), secret
-        self.vault_err, self.version = vault_err, 1
+        self.vault_err, self.version, self.rejected = vault_err, 1, []
         self.dials, self.asks, self.dial_err = [], 0, 0
+        self.on_ask = None          # before an answer
+        self.open = {}
         self.dial_hold, self.dial_port = False, up.port
         self.gate = self.p.peer(GATE, SESSION)
         self.minter = self.p.peer(MINTER, SESSION)
@@ -94,8 +97,13 @@ class House:
                 if kind == "lease_settled":
                     self.settled = values[0]
                     continue
+                if kind == "lease_rejected":
+                    self.rejected.append(values)
+                    continue
                 rid, name = values
                 self.asks += 1
+                if self.on_ask:
+                    self.on_ask()
                 good = self.vault_err == 0
                 self.vault.send(
                     "lease_given", rid, self.vault_err, name,
@@ -173,6 +181,17 @@ class House:
                 return status, headers, body
             else:
                 return REASONS[v[1]]
+
+    def answer_any(self):
+        """(stream, status, body) of the next that ends, bodies as one."""
+        while True:
+            kind, v, _ = self.gate.receive()
+            if kind == "response":
+                self.open[v[0]] = [v[1], b""]
+            elif kind == "bytes":
+                self.open[v[0]][1] += v[1]
+            elif kind == "end":
+                return (v[0], *self.open.pop(v[0]))
 
     def get(self, path="/v1/x", **more):
         return self.answer(self.ask(path, **more))
@@ -1011,6 +1030,89 @@ def test_minter_gone():
 def setup():
     global up
     up = Upstream([HOST, "*.test"])
+
+
+NEW = b"sk-canary-of-tomorrow-ABCDEFGH"
+
+
+def choosy(request):
+    good = request.header("Authorization") == ["Bearer " + NEW.decode()]
+    return (200, {}, b"new\n") if good else (
+        401, {"WWW-Authenticate": "Bearer"}, b"old\n")
+
+
+def test_changed_behind_us():
+    "a rejected key is asked for again, and with another one the guest served"
+    @with_house
+    def run(h):
+        def changed():
+            if h.asks == 2:
+                h.secret = NEW      # as in a keychain: no new version
+        h.on_ask = changed
+        up.answer = choosy
+        assert h.get()[::2] == (200, b"new\n")
+        assert h.asks == 2 and len(up.requests) == 2
+        assert h.get()[::2] == (200, b"new\n") and h.asks == 2
+        assert not h.rejected
+        sent = [x for x in h.lines() if x["event"] == "request"]
+        assert len(sent) == 3, "one line for each that went upstream"
+    run()
+
+
+def test_rejected_with_body():
+    "what had a body is not sent twice: its 401 is passed on"
+    @with_house
+    def run(h):
+        def changed():
+            if h.asks == 2:
+                h.secret = NEW
+        h.on_ask = changed
+        up.answer = choosy
+        stream = h.ask(method="POST", body=1, length=1)
+        h.gate.send("bytes", stream, b"x")
+        h.gate.send("end", stream, b"")
+        assert h.answer(stream)[::2] == (401, b"old\n")
+        assert len(up.requests) == 1 and h.asks == 2
+        assert h.get()[::2] == (200, b"new\n") and len(up.requests) == 2
+        assert not h.rejected
+    run()
+
+
+def test_rejected_and_unchanged():
+    "the same key again: the vault is told, many at once ask once"
+    @with_house
+    def run(h):
+        all_there = threading.Event()
+        up.answer = lambda r: (all_there.wait(30), choosy(r))[1]
+        streams = [h.ask() for _ in range(8)]
+        wait_for(lambda: len(up.requests) == 8)
+        all_there.set()
+        got = [h.answer_any() for _ in streams]
+        assert sorted(got) == sorted((s, 401, b"old\n") for s in streams)
+        assert h.asks == 2
+        assert h.get() == "credential-rejected"
+        wait_for(lambda: h.rejected)
+        assert h.rejected == [[b"demo", 1, HOST.encode()]]
+        assert h.asks == 2, "not each time"
+        up.answer = choosy
+        h.vault.send("lease_changed", "demo", 2, 1)
+        h.version, h.secret, h.meta = 2, NEW, metadata(version=2)
+        assert h.get()[::2] == (200, b"new\n")
+    run()
+
+
+def test_rejected_without_vault():
+    "with no vault to ask, what upstream said is passed on"
+    @with_house
+    def run(h):
+        up.answer = choosy
+
+        def die():
+            if h.asks == 2:
+                h.vault.sock.shutdown(socket.SHUT_RDWR)
+        h.on_ask = die
+        assert h.get()[::2] == (401, b"old\n")
+    run()
 
 
 if __name__ == "__main__":
