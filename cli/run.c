@@ -203,7 +203,8 @@ session_begin(struct run *r, struct cli_error *e)
 {
 	json_t *request = NULL;
 
-	if (session_request(r->cli, r->args, &request, e) != 0 ||
+	if (session_request(r->cli, r->args, getpid(), &request, e) !=
+		0 ||
 	    admin_call(r->cli, "session.create", request, &r->session, e) != 0)
 		return e->code;
 	r->box.channel =

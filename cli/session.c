@@ -138,7 +138,7 @@ session_create_run(struct cli *cli, const struct args *a)
 	int r = daemon_ensure(cli, &e);
 
 	if (r == 0)
-		r = session_request(cli, a, &in, &e);
+		r = session_request(cli, a, 0, &in, &e);
 	if (r != 0)
 		return cli_report(cli, &e);
 	return call_and_print(cli, "session.create", in, print_session);

@@ -4,6 +4,7 @@
 #include "cli/session_request.h"
 
 #include "cli/preset.h"
+#include "lib/procid.h"
 #include "messages/channel.h"
 #include "scope/grant_json.h"
 #include "scope/grant_text.h"
@@ -234,15 +235,37 @@ lifetime(const struct args *a, uint64_t *ttl, struct cli_error *e)
 	    e, CLI_USAGE, "--ttl", "as 30m, 8h or 7d", "%s is no time", text);
 }
 
-int
-session_request(
-    struct cli *cli, const struct args *a, json_t **out, struct cli_error *e)
+/* The number is of now: with its time of birth it stays this one's. */
+static int
+add_process(json_t *request, uint64_t pid, struct cli_error *e)
 {
+	struct procid p;
+	int r = procid_of((uint32_t)pid, &p);
+
+	if (r != 0)
+		return cli_error(e, CLI_NOT_FOUND, "--pid",
+		    "the number of a process that runs", "%s: %llu",
+		    r == ERR_DENIED ? "that process is hidden"
+				    : "there is no such process",
+		    (unsigned long long)pid);
+	if (json_object_set_new(request, "process",
+		json_pack("{s:I, s:I}", "pid", (json_int_t)p.pid, "started",
+		    (json_int_t)p.started)) != 0)
+		return cli_error_from(e, ERR_NOMEM, WHAT, NULL);
+	return 0;
+}
+
+int
+session_request(struct cli *cli, const struct args *a, pid_t mine,
+    json_t **out, struct cli_error *e)
+{
+	uint64_t pid;
 	json_t *names = json_array(), *details = json_array(), *way = NULL;
 	uint64_t ttl;
 
 	e->code = 0;
-	if (add_names(a, names, e) != 0 ||
+	if (args_number(a, "pid", INT32_MAX, (uint64_t)mine, &pid, e) != 0 ||
+	    add_names(a, names, e) != 0 ||
 	    add_details(cli, a, details, e) != 0 || lifetime(a, &ttl, e) != 0 ||
 	    channel(a, &way, e) != 0)
 		goto out;
@@ -258,6 +281,8 @@ session_request(
 				json_object_set_new(*out, "guest",
 				    json_string(args_value(a, "name"))) != 0))
 		(void)cli_error_from(e, ERR_ARGUMENT, WHAT, NULL);
+	else if (pid != 0)
+		(void)add_process(*out, pid, e);
 out:
 	json_decref(names);
 	json_decref(details);

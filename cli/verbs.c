@@ -86,6 +86,7 @@ static const struct verb_option create_options[] = {
 	{"allow", "RULE", 0, true, "a rule, as 'GET api.github.com/repos/**'"},
 	{"credential", "NAME", 0, false, "for --allow and --preset"},
 	{"ttl", "TIME", 0, false, "how long: 30m, 8h, 7d (8h)"},
+	{"pid", "PID", 0, false, "end it when this process ends: a VMM, an init"},
 	{"dir", "DIR", 0, false, "put the channel there, not in our own place"},
 	{"channel", "TYPE", 0, false,
 	    "unix, hybrid:PATH of a VMM's vsock device, vsock:CID or vsock:local"},

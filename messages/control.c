@@ -35,6 +35,8 @@ static const struct msg_field session_start[] = {
 	MSG_FIELD_SPAN(struct ctl_session_start, guest, NAME_MAX_),
 	MSG_FIELD_SPAN(struct ctl_session_start, channel, 4096),
 	MSG_FIELD_U32(struct ctl_session_start, channel_uid),
+	MSG_FIELD_U32(struct ctl_session_start, pid),
+	MSG_FIELD_U64(struct ctl_session_start, pid_started),
 	MSG_FIELD_SPAN(struct ctl_session_start, for_vault, DESCRIPTOR_MAX),
 	MSG_FIELD_SPAN(struct ctl_session_start, for_dialer, DESCRIPTOR_MAX),
 };

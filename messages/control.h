@@ -77,6 +77,8 @@ struct ctl_session_start {
 	struct span guest;	 /* name, for people */
 	struct span channel;	 /* its place: messages/channel.h */
 	uint32_t channel_uid;	 /* who may connect, or CHANNEL_NO_UID */
+	uint32_t pid;		 /* it ends with this process; 0: none */
+	uint64_t pid_started;	 /* lib/procid.h */
 	struct span for_vault;	 /* descriptor JSON */
 	struct span for_dialer;	 /* descriptor JSON */
 };
@@ -118,7 +120,8 @@ struct ctl_done {
 };
 extern const struct msg_type msg_done;
 
-/* supervisor -> minter: a session's processes died too often: it ends. */
+/* supervisor -> minter: a session's processes died too often, or its guest
+ * is gone: it ends. Maybe more than once. */
 struct ctl_session_lost {
 	struct span session;
 	struct span why;

@@ -265,12 +265,18 @@ json_t *
 document_session(const struct session *s)
 {
 	json_t *channel = channel_document(s);
+	json_t *process =
+	    s->process.pid == 0
+		? NULL
+		: json_pack("{s:I, s:I}", "pid", (json_int_t)s->process.pid,
+		      "started", (json_int_t)s->process.started);
 
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "id",
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o*}", "id",
 	    s->id, "guest", s->guest, "state", session_state_name(s->state),
 	    "created", (json_int_t)s->created, "expires",
 	    (json_int_t)s->expires, "channel", channel, "grants",
-	    grant_set_to_json(&s->grants), "environment", environment(s));
+	    grant_set_to_json(&s->grants), "environment", environment(s),
+	    "process", process);
 }
 
 json_t *

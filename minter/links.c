@@ -714,6 +714,8 @@ links_start(struct minter *m, struct session *s, rpc_done *done, void *ctx)
 	    .session = span_str(s->id),
 	    .guest = span_str(s->guest),
 	    .channel_uid = s->channel_uid,
+	    .pid = s->process.pid,
+	    .pid_started = s->process.started,
 	    .for_vault = span_str(vault),
 	    .for_dialer = span_str(dialer)};
 	int r = ERR_NOMEM;

@@ -83,6 +83,29 @@ read_ttl(struct opening *o, const json_t *body)
 	return true;
 }
 
+/* The process with which it ends: its number, and when it began. */
+static bool
+read_process(struct opening *o, const json_t *body)
+{
+	static const char *const names[] = {"pid", "started", NULL};
+	const json_t *p = json_object_get(body, "process");
+	uint64_t pid = 0, started = 0;
+
+	if (p == NULL)
+		return true;
+	if (!api_only(o->call, p, names))
+		return false;
+	if (json_u64(p, "pid", INT32_MAX, &pid) != 0 || pid == 0 ||
+	    json_u64(p, "started", INT64_MAX, &started) != 0) {
+		admin_problem(o->call, 400, "bad process",
+		    "Give {\"pid\":n,\"started\":n}; docs/admin-api.md.",
+		    "process names no process.");
+		return false;
+	}
+	o->s->process = (struct procid){(uint32_t)pid, started};
+	return true;
+}
+
 struct finding {
 	const char *name;
 	json_t *found;
@@ -216,10 +239,11 @@ record(struct opening *o)
 	struct session *s = o->s;
 
 	if (minter_act(m, "session_created",
-		json_pack("{s:s, s:s, s:o, s:I, s:I, s:s}", "session", s->id,
+		json_pack("{s:s, s:s, s:o, s:I, s:I, s:s, s:I}", "session", s->id,
 		    "guest", s->guest, "grants", grant_names(s), "expires",
 		    (json_int_t)s->expires, "uid", (json_int_t)s->channel_uid,
-		    "channel", s->channel_dir)) != 0)
+		    "channel", s->channel_dir, "pid",
+		    (json_int_t)s->process.pid)) != 0)
 		return false;
 	if (session_save(m->state, s, m->boot_id) != 0) {
 		minter_fail(m, "state");
@@ -327,7 +351,8 @@ void
 open_session(struct minter *m, struct admin_call *call, const json_t *body)
 {
 	static const char *const names[] = {
-	    "guest", "grants", "details", "ttl", "channel", NULL};
+	    "guest", "grants", "details", "ttl", "channel",
+	    "process", NULL};
 	struct opening *o;
 
 	if (!api_only(call, body, names) || !api_ready(m, call))
@@ -346,7 +371,7 @@ open_session(struct minter *m, struct admin_call *call, const json_t *body)
 	}
 	o->m = m;
 	o->call = call;
-	if (read_guest(o, body) && read_ttl(o, body) &&
+	if (read_guest(o, body) && read_ttl(o, body) && read_process(o, body) &&
 	    channel_read(call, body, o->s) &&
 	    read_grants(o, body))
 		facts_gather(m, &o->s->grants, on_facts, o);

@@ -102,6 +102,8 @@ session_save(struct state *st, const struct session *s, const char *boot_id)
 		    .grants = grants,
 		    .named = named,
 		    .until = until,
+		    .pid = s->process.pid,
+		    .pid_started = (int64_t)s->process.started,
 		};
 		r = state_session_put(st, &row);
 	}
@@ -189,6 +191,8 @@ session_load(const struct session_row *row, const char *boot_id, int64_t now,
 	    same_boot ? row->expires_ms : now_ms + (row->expires - now) * 1000;
 	s->channel_ours = row->channel_ours;
 	s->channel_uid = (uint32_t)row->channel_uid;
+	s->process = (struct procid){
+	    (uint32_t)row->pid, (uint64_t)row->pid_started};
 	if ((r = load_texts(row, s)) != 0 ||
 	    (r = load_grants(row->grants, &s->grants)) != 0 ||
 	    (r = load_json(row->placeholders, true, &s->placeholders)) != 0 ||

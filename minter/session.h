@@ -10,6 +10,7 @@
 #include "keys/jwt.h"
 #include "lib/chainlog.h"
 #include "lib/link.h"
+#include "lib/procid.h"
 #include "messages/rules.h"
 #include "minter/state.h"
 #include "scope/grant.h"
@@ -45,6 +46,7 @@ struct session {
 	char channel_dir[SESSION_DIR_MAX];
 	bool channel_ours;
 	uint32_t channel_uid;
+	struct procid process; /* it ends with that; .pid 0: with none */
 	char base_random[SESSION_BASE_MAX];
 	struct grant_set grants;
 	json_t *placeholders; /* [{"credential","value","env":[…]}, …] */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 struct state {
 	sqlite3 *db;
@@ -50,6 +50,9 @@ static const char *const upgrades[SCHEMA_VERSION - 1] = {
     "ALTER TABLE families ADD COLUMN until INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX family_parent ON families(parent);"
     "PRAGMA user_version=2;",
+    "ALTER TABLE sessions ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE sessions ADD COLUMN pid_started INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version=3;",
 };
 
 const char *
@@ -326,7 +329,7 @@ int
 state_session_put(struct state *s, const struct session_row *r)
 {
 	return run(s,
-	    "INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+	    "INSERT INTO sessions VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 	    " ON CONFLICT(id) DO UPDATE SET guest=excluded.guest,"
 	    " state=excluded.state, created=excluded.created,"
 	    " expires=excluded.expires, expires_ms=excluded.expires_ms,"
@@ -336,10 +339,11 @@ state_session_put(struct state *s, const struct session_row *r)
 	    " base_random=excluded.base_random,"
 	    " placeholders=excluded.placeholders, grants=excluded.grants,"
 	    " named=excluded.named, until=excluded.until",
-	    "ttiiiittiittttt", r->id, r->guest, r->state, r->created,
+	    "ttiiiittiitttttii", r->id, r->guest, r->state, r->created,
 	    r->expires, r->expires_ms, r->boot_id, r->channel_dir,
 	    (int64_t)r->channel_ours, r->channel_uid, r->base_random,
-	    r->placeholders, r->grants, r->named, r->until);
+	    r->placeholders, r->grants, r->named, r->until, r->pid,
+	    r->pid_started);
 }
 
 int
@@ -368,6 +372,8 @@ read_session(sqlite3_stmt *q, struct session_row *r)
 	    .grants = text(q, 12),
 	    .named = text(q, 13),
 	    .until = text(q, 14),
+	    .pid = sqlite3_column_int64(q, 15),
+	    .pid_started = sqlite3_column_int64(q, 16),
 	};
 }
 

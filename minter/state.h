@@ -65,6 +65,7 @@ struct session_row {
 	const char *grants;	  /* JSON array, the snapshot */
 	const char *named; /* JSON array: grants that follow grant.apply */
 	const char *until; /* JSON object: grant name -> Unix seconds */
+	int64_t pid, pid_started; /* lib/procid.h */
 };
 typedef int state_session_each(void *ctx, const struct session_row *row);
 MUST_USE int state_session_put(struct state *s, const struct session_row *r);

@@ -171,6 +171,7 @@ session_free(struct session *s)
 	ev_timer_stop(s->daemon->loop, &s->patience);
 	process_close(&s->gate);
 	process_close(&s->courier);
+	watch_end(s);
 	door_leave(s);
 	if (s->listen >= 0)
 		close(s->listen);
@@ -297,6 +298,8 @@ open_all(struct session *s, const struct ctl_session_start *m, const char **why)
 	if (s->for_vault == NULL || s->for_dialer == NULL)
 		return ERR_NOMEM;
 	r = open_channel(s, m, why);
+	if (r == 0)
+		r = watch_begin(s, &(struct procid){m->pid, m->pid_started}, why);
 	if (r != 0)
 		return r;
 	*why = "its audit file cannot be opened";
@@ -315,6 +318,7 @@ session_new(struct daemon *d, struct span id)
 	memcpy(s->id, id.p, id.n);
 	process_init(&s->gate, d, s, LINK_GATE);
 	process_init(&s->courier, d, s, LINK_COURIER);
+	watch_init(s);
 	ev_init(&s->patience, on_patience);
 	s->patience.data = s;
 	s->next = d->sessions;

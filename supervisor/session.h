@@ -15,6 +15,7 @@
 #include "supervisor/process.h"
 #include "supervisor/trail.h"
 #include "supervisor/queue.h"
+#include "supervisor/watch.h"
 
 enum session_end {
 	SESSION_RUNS,
@@ -33,6 +34,7 @@ struct session {
 	bool admitted; /* vsock: guests with its CID are its guests */
 	struct queue queue;
 	int listen;
+	struct watch watch;
 	struct trail trail;
 	struct process gate, courier;
 	char *for_vault, *for_dialer;	       /* JSON, opaque */

@@ -396,7 +396,7 @@ def test_killed():
     p.kill()
     p.wait()
     assert p.stdout.read() == b"", "the pipe closed: nobody holds it"
-    house.hatcheck("session", "end", "orphan")
+    wait_for(lambda: sessions() == [])
     clear()
 
 
