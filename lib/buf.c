@@ -25,6 +25,7 @@ static _Thread_local struct {
 struct buf {
 	uint8_t *p;
 	size_t start, end, size, limit;
+	size_t top; /* where end was at most, before now: dirty up to there */
 	bool locked;
 };
 
@@ -79,11 +80,20 @@ give_back(struct buf *b)
 	} else if (b->locked) {
 		sodium_free(b->p); /* wipes */
 	} else {
-		sodium_memzero(b->p, b->size);
+		/* Not what was never written: that costs memory. */
+		sodium_memzero(b->p, b->end > b->top ? b->end : b->top);
 		free(b->p);
 	}
 	b->p = NULL;
-	b->size = 0;
+	b->size = b->top = 0;
+}
+
+/* Everything is taken, or wiped. */
+static void
+start_over(struct buf *b)
+{
+	b->top = b->end > b->top ? b->end : b->top;
+	b->start = b->end = 0;
 }
 
 void
@@ -228,6 +238,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	if (n < 0)
 		return ERR_FORMAT;
 	if ((size_t)n >= room) {
+		b->top = b->size; /* the beginning of it is there */
 		if ((r = buf_reserve(b, (size_t)n + 1, &to)) != 0)
 			return r;
 		va_start(ap, fmt);
@@ -294,8 +305,7 @@ buf_consume(struct buf *b, size_t n)
 		sodium_memzero(b->p + b->start, n);
 	b->start += n;
 	if (b->start == b->end) {
-		b->start = 0;
-		b->end = 0;
+		start_over(b);
 		if (b->locked && (b->size == BLOCK || b->size > LOCKED_KEEP))
 			give_back(b);
 	}
@@ -306,8 +316,7 @@ buf_reset(struct buf *b)
 {
 	if (b->p != NULL)
 		sodium_memzero(b->p, b->end);
-	b->start = 0;
-	b->end = 0;
+	start_over(b);
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A growable byte queue: append at the end, consume from the front. Wiped
- * whenever memory is given back. Invariant: start <= end <= size <= limit.
+ * A growable byte queue: append at the end, consume from the front. What was
+ * put or claimed is wiped when memory is given back. Invariant: start <= end <= size <= limit.
  *
  * A buffer made by buf_new_locked() lives in locked, undumpable memory and
  * wipes what is consumed at once: use it wherever a credential may pass.

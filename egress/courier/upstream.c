@@ -8,6 +8,7 @@
 #include "egress/http/tls.h"
 #include "lib/log.h"
 
+#include <malloc.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -229,10 +230,14 @@ pool_drop(struct pool *p)
 void
 pool_rest(struct pool *p)
 {
+	bool rest = false;
+
 	for (struct upstream *u = p->first; u != NULL; u = u->next) {
 		if (u->stream != NULL)
-			stream_rest(u->stream);
+			rest |= stream_rest(u->stream);
 	}
+	if (rest)
+		(void)malloc_trim(0);
 }
 
 static bool

@@ -9,6 +9,7 @@
 #include "messages/ca.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -196,6 +197,7 @@ static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct gate *g = w->data;
+	bool rest = false;
 
 	(void)events;
 	if (g->doubt_until != 0 && ev_now(loop) > g->doubt_until) {
@@ -207,8 +209,10 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		if (g->conns[i] != NULL)
 			g->conns[i]->front->tick(g->conns[i]);
 		if (g->conns[i] != NULL)
-			stream_rest(g->conns[i]->s);
+			rest |= stream_rest(g->conns[i]->s);
 	}
+	if (rest)
+		(void)malloc_trim(0); /* what idle guests do not need */
 	if (!gate_ready(g))
 		gate_resume(g); /* some have waited long enough */
 	if (wants_ca(g) && ev_now(loop) >= g->ca_next)

@@ -37,6 +37,7 @@ struct stream {
 	bool shut;	/* nothing more may be written */
 	bool shut_done; /* and the far end has been told */
 	bool moved; /* since stream_rest() was last called */
+	bool rests; /* and it did its work */
 	bool finishing, was_high, dead;
 	bool in_event, freed;
 };
@@ -733,19 +734,22 @@ between_records(const struct stream *s)
 	       strcmp(SSL_rstate_string(s->ssl), "RH") == 0;
 }
 
-void
+bool
 stream_rest(struct stream *s)
 {
-	if (!s->moved && !s->dead && s->ssl != NULL && s->open &&
-	    between_records(s))
-		(void)SSL_free_buffers(s->ssl); /* 0: they are in use */
-	if (!s->moved) {
-		buf_trim(s->in);
-		buf_trim(s->out);
-		if (s->early != NULL)
-			buf_trim(s->early);
-	}
+	bool now = !s->moved && !s->rests;
+
+	s->rests = !s->moved;
 	s->moved = false;
+	if (!now)
+		return false;
+	if (!s->dead && s->ssl != NULL && s->open && between_records(s))
+		(void)SSL_free_buffers(s->ssl); /* 0: they are in use */
+	buf_trim(s->in);
+	buf_trim(s->out);
+	if (s->early != NULL)
+		buf_trim(s->early);
+	return true;
 }
 
 int

@@ -104,8 +104,9 @@ bool stream_empty(const struct stream *s);
  * it is used again. */
 bool stream_quiet(const struct stream *s);
 /* Once in a while: a stream on which nothing has moved since the last call
- * gives back its empty buffers, OpenSSL's too. */
-void stream_rest(struct stream *s);
+ * gives back its empty buffers, OpenSSL's too. True: it did so now, which
+ * malloc_trim() is worth. */
+bool stream_rest(struct stream *s);
 int stream_fd(const struct stream *s); /* -1 after an abort */
 
 #endif
