@@ -179,4 +179,86 @@ def test_nothing_begins_behind_the_answer():
     house.hatcheck("audit", "verify")
 
 
+CHILDREN = 8            # at most, of one round; a session's tokens are paced
+
+
+class Exchanger(threading.Thread):
+    """Exchanges a token for narrower ones, until it is refused."""
+
+    def __init__(self, plug, guest, token):
+        super().__init__()
+        self.body = ("grant_type=urn:ietf:params:oauth:grant-type:token-"
+                     f"exchange&subject_token={token}&subject_token_type="
+                     "urn:ietf:params:oauth:token-type:access_token&act=sub"
+                     ).encode()
+        self.s = plug.connect(guest.socket)
+        self.children, self.first = [], threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while len(self.children) < CHILDREN:
+                self.s.sendall(
+                    b"POST http://hatcheck.internal/v1/token HTTP/1.1\r\n"
+                    b"Host: hatcheck.internal\r\nContent-Length: %d\r\n"
+                    b"Content-Type: application/x-www-form-urlencoded\r\n"
+                    b"\r\n" % len(self.body) + self.body)
+                status, _, body = read_response(self.s)
+                if status != 200:
+                    return
+                self.children.append(json.loads(body)["access_token"])
+                self.first.set()
+        except OSError:
+            pass
+        finally:
+            self.first.set()
+            self.s.close()
+
+
+def race_exchange(plug, guest, admin, rng):
+    """A round; how many children were made, and whether it was a race."""
+    base = guest.environment["bases"][0]["path"]
+    token, answered = mint(plug, guest), threading.Event()
+    up.forget()
+    makers = [Exchanger(plug, guest, token) for _ in range(2)]
+    if rng.random() < 0.75:
+        assert makers[0].first.wait(30)
+    time.sleep(rng.random() * 0.006)
+    revoke(admin, token)
+    answered.set()
+    raced = any(len(m.children) < CHILDREN for m in makers)
+    for m in makers:
+        m.join(30)
+        assert not m.is_alive(), "an exchange hangs"
+    children = [c for m in makers for c in m.children]
+    uses = [User(attach(plug, guest, c), base, answered) for c in children]
+    for u in uses:
+        u.join(30)
+    assert not any(u.good for u in uses), "a child outlived its parent"
+    with up.lock:
+        assert not up.requests, [r.path for r in up.requests]
+    return len(children), raced
+
+
+def test_no_child_outlives_its_parent():
+    "exchange against revoke: whatever came of it is dead (req. 24, 25)"
+    rng, plug, children, raced = random.Random(24), Plug(), 0, 0
+    try:
+        for i in range(ROUNDS):
+            if i % 30 == 0:
+                guest = house.session(f"child-{i}", "one")
+                admin = plug.connect(house.home / "run" / "admin.sock")
+            made, race = race_exchange(plug, guest, admin, rng)
+            children, raced = children + made, raced + race
+            if i % 30 == 29:
+                admin.close()
+                guest.end()
+    finally:
+        plug.close()
+    print(f"# {ROUNDS} rounds, {children} children, {raced} revoked while "
+          "more were being made", flush=True)
+    assert raced * 4 > ROUNDS and children > ROUNDS, (raced, children)
+    house.hatcheck("audit", "verify")
+
+
 tap.main(globals(), setup, teardown)
