@@ -220,6 +220,24 @@ fill(const struct leases *l, struct lease *lease, const struct lease_given *m)
 	return keep_new(m->secret.p, m->secret.n, &lease->secret);
 }
 
+/* What came is what was held before: once is enough to scrub for it. */
+static void
+forget_double(struct leases *l, const struct entry *e)
+{
+	for (struct entry **p = &l->first; *p != NULL;) {
+		struct entry *old = *p;
+		if (old->state != PAST ||
+		    strcmp(old->lease.name, e->lease.name) != 0 ||
+		    memcmp(old->lease.digest, e->lease.digest,
+			VERDICT_DIGEST) != 0) {
+			p = &old->next;
+			continue;
+		}
+		*p = old->next;
+		entry_free(old);
+	}
+}
+
 int
 leases_given(struct leases *l, const struct lease_given *m)
 {
@@ -235,6 +253,8 @@ leases_given(struct leases *l, const struct lease_given *m)
 	e->state = e->err == 0 ? HELD : FAILED;
 	e->since_ms = clock_ms();
 	forget_set(l);
+	if (e->state == HELD)
+		forget_double(l, e);
 	return 0;
 }
 

@@ -1101,6 +1101,36 @@ def test_rejected_and_unchanged():
     run()
 
 
+def locked(h):
+    text = Path(f"/proc/{h.p.process.pid}/status").read_text()
+    return int(text.split("VmLck:")[1].split()[0])
+
+
+def test_rejected_by_many():
+    "who has a key rejected by ever more hosts fills no locked memory with it"
+    names = [f"h{i}.many.test" for i in range(30)]
+    many = Upstream(names)
+    many.answer = choosy
+
+    @with_house
+    def run(h):
+        h.dial_port = many.port
+        for i, name in enumerate(names):
+            got = h.get(host=name, sni=name, conn=h.connect(name)[0])
+            assert got[::2] == (401, b"old\n"), got
+            if i == 5:
+                before = locked(h)
+        assert len(many.requests) == len(names) and h.asks == len(names) + 1
+        assert locked(h) - before < 32, (before, locked(h))
+    g = grant(hosts=[n + ":443" for n in names], upstream={
+        "addresses": ["127.0.0.1"], "port": many.port,
+        "ca_pem": Path(many.ca_file).read_text()})
+    try:
+        run(grants=[g], meta=metadata(hosts=names))
+    finally:
+        many.close()
+
+
 def test_rejected_without_vault():
     "with no vault to ask, what upstream said is passed on"
     @with_house
