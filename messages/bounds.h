@@ -47,7 +47,7 @@
 	X(h2_other, 200, 10, 100000, "frames",                                 \
 	    "of other types: PRIORITY, GOAWAY, unknown ones.")                 \
 	X(h2_continuations, 8, 1, 64, "CONTINUATION frames", "of one head.")   \
-	X(upstream_idle, 64, 1, 512, "connections",                            \
+	X(upstream_idle, 256, 1, 512, "connections",                            \
 	    "to upstream servers that are kept for the next request.")         \
 	X(upstream_idle_seconds, 30, 1, 3600, "seconds",                       \
 	    "that such a connection is kept.")                                 \
