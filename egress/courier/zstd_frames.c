@@ -46,7 +46,9 @@ on_block(struct zstd_frames *f, bool *settled)
 	uint32_t type = f->value >> 1 & 3, size = f->value >> 3;
 
 	f->last = (f->value & 1) != 0;
-	if (type == BLOCK_RESERVED)
+	/* A compressed block has a header at least; of one that has none
+	 * libzstd thinks this or that, by how it is fed. */
+	if (type == BLOCK_RESERVED || (type == BLOCK_COMPRESSED && size == 0))
 		return ERR_FORMAT;
 	if (type == BLOCK_RLE)
 		size = 1;

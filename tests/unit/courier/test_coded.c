@@ -379,6 +379,25 @@ what_is_broken_does_not_pass(void **state)
 	}
 }
 
+/* libzstd takes it or leaves it, by how it is fed: a frame of 137 bytes whose
+ * one block is compressed and has nothing. */
+static void
+an_empty_compressed_block(void **state)
+{
+	static const uint8_t frame[] = {
+	    0x28, 0xb5, 0x2f, 0xfd, 0x20, 137, 5, 0, 0};
+
+	(void)state;
+	for (size_t step = 1; step <= sizeof(frame); step++) {
+		struct buf *out = buf_new(ROOM);
+		assert_int_equal(run(CODING_ZSTD, span_of(frame, sizeof(frame)),
+				     step, false, out),
+		    ERR_FORMAT);
+		assert_true(buf_len(out) < sizeof(frame));
+		buf_free(out);
+	}
+}
+
 static void
 members_and_frames_may_follow(void **state)
 {
@@ -490,6 +509,7 @@ main(void)
 	    cmocka_unit_test(a_flushed_event_is_not_held),
 	    cmocka_unit_test(what_was_let_go_is_remembered),
 	    cmocka_unit_test(what_is_broken_does_not_pass),
+	    cmocka_unit_test(an_empty_compressed_block),
 	    cmocka_unit_test(members_and_frames_may_follow),
 	    cmocka_unit_test(headers_are_searched),
 	    cmocka_unit_test(bombs_end),
