@@ -472,13 +472,14 @@ def endless(request):
     return flow()
 
 
-def test_revoked_family():
-    "a revoked token's streams end with it, another family's go on"
-    up.answer = endless
+def revoke_one_of_two():
+    """False: the pair was late to confirm, on a busy machine, and was ended
+    with all its connections (docs/THREATS.md): that shows nothing here."""
     mine, its = guest.new_token(), guest.new_token()
     a, b = (H2Guest(guest, HOST, token=t) for t in (mine, its))
     idle = H2Guest(guest, HOST, token=mine)
     assert idle.get("/v1/x").status == 200
+    pair = [p["pid"] for p in house.processes(session=guest.id)]
     flows = []
     for c in (a, b):
         for _ in range(3):
@@ -489,6 +490,8 @@ def test_revoked_family():
     a.wait_end()
     assert not any(x.ended for x in a.answers.values())
     idle.wait_end()
+    if pair != [p["pid"] for p in house.processes(session=guest.id)]:
+        return False
     assert idle.goaway == 0, idle.goaway      # it was told why
     for c, sid in flows[3:]:
         n = len(c.answers[sid].body)
@@ -496,6 +499,13 @@ def test_revoked_family():
     assert b.get("/v1/x").status == 200
     for c in (a, b, idle):
         c.close()
+    return True
+
+
+def test_revoked_family():
+    "a revoked token's streams end with it, another family's go on"
+    up.answer = endless
+    assert any(revoke_one_of_two() for _ in range(4))
 
 
 def test_revoked_grant():
