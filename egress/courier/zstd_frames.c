@@ -108,16 +108,19 @@ int
 zstd_frames_next(
     struct zstd_frames *f, struct span in, size_t *out, bool *settled)
 {
+	bool header = false;
 	size_t n = 0;
 	int r = 0;
 
 	*settled = false;
 	if (f->size == 0 && f->at == ZSTD_AT_MAGIC)
 		go(f, ZSTD_AT_MAGIC, 4);
-	while (r == 0 && !*settled && n < in.n) {
+	while (r == 0 && !*settled && !header && n < in.n) {
 		n += take(f, span_from(in, n));
-		if (f->n == f->size)
-			r = on_part(f, settled);
+		if (f->n != f->size)
+			continue;
+		header = f->at == ZSTD_AT_HEADER;
+		r = on_part(f, settled);
 	}
 	if (r == 0)
 		*out = n;

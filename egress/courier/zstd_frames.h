@@ -3,8 +3,10 @@
  * Where the blocks of a zstd stream end (RFC 8878, 3.1.1). The library
  * decodes a block when it has all of it; who holds part of one may read
  * literals that the library has not shown yet. So it is fed up to an end,
- * where all that went in has come out. Nothing is decoded here. Skippable
- * frames are refused: they hold bytes of any kind.
+ * where all that went in has come out; and a frame's header by itself, for
+ * of a frame that it has whole it takes another way, with other checks.
+ * Nothing is decoded here. Skippable frames are refused: they hold bytes of
+ * any kind.
  *
  *	struct zstd_frames f = {0};
  *	zstd_frames_next(&f, in, &n, &settled)	 feed n bytes; after them
