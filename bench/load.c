@@ -8,6 +8,7 @@
  *	load --tcp 127.0.0.1:8443 --tls HOST --ca FILE ...
  *	load --tcp ADDR --connect HOST:PORT --tls HOST    (an HTTP proxy)
  *	load --unix SOCK --attach TOKEN --path /RANDOM/NAME/x    (base URL)
+ *	load --vsock CID:PORT ...	(as --unix)
  *
  * --mode keep	(default) connections are made first, uncounted; then an
  *		epoll loop
@@ -40,6 +41,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <linux/vm_sockets.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,8 +52,8 @@
 enum mode { KEEP, FULL, RESUME, IDLE };
 
 struct options {
-	const char *unix_path, *tcp, *attach, *connect, *tls, *ca, *path;
-	const char *header, *proxy_header, *host;
+	const char *unix_path, *vsock, *tcp, *attach, *connect, *tls, *ca;
+	const char *path, *header, *proxy_header, *host;
 	int connections;
 	double seconds;
 	size_t expect, post;
@@ -101,6 +103,7 @@ static socklen_t
 address(struct sockaddr_storage *out)
 {
 	struct sockaddr_un *un = (void *)out;
+	struct sockaddr_vm *vm = (void *)out;
 	struct sockaddr_in *in = (void *)out;
 	char host[64];
 	unsigned port;
@@ -109,6 +112,12 @@ address(struct sockaddr_storage *out)
 		un->sun_family = AF_UNIX;
 		snprintf(un->sun_path, sizeof(un->sun_path), "%s", o.unix_path);
 		return sizeof(*un);
+	}
+	if (o.vsock != NULL) {
+		vm->svm_family = AF_VSOCK;
+		if (sscanf(o.vsock, "%u:%u", &vm->svm_cid, &vm->svm_port) != 2)
+			die("--vsock");
+		return sizeof(*vm);
 	}
 	in->sin_family = AF_INET;
 	if (o.tcp == NULL || sscanf(o.tcp, "%63[^:]:%u", host, &port) != 2 ||
@@ -444,7 +453,8 @@ static void
 parse(int argc, char **argv)
 {
 	static const struct option longs[] = {{"unix", 1, 0, 'u'},
-	    {"tcp", 1, 0, 'p'}, {"attach", 1, 0, 'a'}, {"connect", 1, 0, 'C'},
+	    {"vsock", 1, 0, 'v'}, {"tcp", 1, 0, 'p'}, {"attach", 1, 0, 'a'},
+	    {"connect", 1, 0, 'C'},
 	    {"tls", 1, 0, 's'}, {"ca", 1, 0, 'A'}, {"path", 1, 0, 'P'},
 	    {"header", 1, 0, 'H'}, {"expect-bytes", 1, 0, 'e'},
 	    {"post", 1, 0, 'b'}, {"mode", 1, 0, 'm'}, {"host", 1, 0, 'h'},
@@ -456,6 +466,9 @@ parse(int argc, char **argv)
 		switch (c) {
 		case 'u':
 			o.unix_path = optarg;
+			break;
+		case 'v':
+			o.vsock = optarg;
 			break;
 		case 'p':
 			o.tcp = optarg;

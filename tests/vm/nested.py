@@ -51,7 +51,7 @@ class Vm:
         self.cid, self.ready = cid, saved is not None
         at = f"/tmp/vm-{cid}-{os.urandom(4).hex()}.qmp"
         self.p = subprocess.Popen(
-            [QEMU, "-M", "q35", "-cpu", "max", "-accel", "tcg", "-m", "160",
+            [QEMU, "-M", "q35", "-cpu", "max,-erms", "-accel", "tcg", "-m", "160",
              "-smp", "1", "-kernel", "/t/vmlinux", "-initrd", "/t/guest.cpio",
              "-append", COMMAND_LINE, "-nographic", "-no-reboot",
              "-nodefaults", "-nic", "none", "-serial", "stdio", "-device",
