@@ -251,6 +251,16 @@ exchange_reset(struct courier *c, const struct traffic_reset *m)
 	exchange_free(e);
 }
 
+/* Its answer may wait for a lease, and its trailers. */
+static void
+retry_open(struct exchange *e)
+{
+	if (e->doubt && !exchange_resolve(e))
+		return;
+	if (e->up_trailers != NULL && !e->up_sent)
+		(void)exchange_pump_up(e); /* nothing is done with e below */
+}
+
 void
 exchange_retry(struct courier *c)
 {
@@ -261,16 +271,13 @@ exchange_retry(struct courier *c)
 		else if (e->state == DIALING && e->call != NULL &&
 			 call_is_open(e->call))
 			exchange_send(e);
-		else if (e->state == OPEN && e->up_trailers != NULL &&
-			 !e->up_sent)
-			(void)exchange_pump_up(e); /* the next is known */
-		else if (e->state == OPEN && e->doubt)
-			exchange_resolve(e);
+		else if (e->state == OPEN)
+			retry_open(e);
 	}
 }
 
 /* What was allowed may not be any more; a credential that cannot be asked
- * for again just now is no reason to cut. */
+ * for again just now, or is rejected by now, is no reason to cut. */
 static enum reason
 verdict(struct exchange *e)
 {
@@ -281,7 +288,8 @@ verdict(struct exchange *e)
 		return why;
 	exchange_judge(e, &d);
 	if (d.wait || d.reason == REASON_NO_CREDENTIAL ||
-	    d.reason == REASON_NOT_READY)
+	    d.reason == REASON_NOT_READY ||
+	    d.reason == REASON_CREDENTIAL_REJECTED)
 		return REASON_NONE;
 	if (d.reason == REASON_NONE && strcmp(d.grant->name, e->grant) == 0)
 		return REASON_NONE;

@@ -88,20 +88,20 @@ exchange_believe(struct exchange *e)
 	exchange_tell_head(e);
 }
 
-void
+bool
 exchange_resolve(struct exchange *e)
 {
 	const struct lease *lease;
 	int r = leases_get(e->c->leases, e->credential, &lease);
 
 	if (r == ERR_SEQUENCE)
-		return;
+		return true;
 	if (r == 0 && !unchanged(e, lease) && repeatable(e)) {
 		e->doubt = false;
 		forget_answer(e);
 		exchange_again(e);
-		return;
+		return false;
 	}
 	exchange_believe(e);
-	(void)exchange_pump_down(e); /* nothing is done with e below */
+	return exchange_pump_down(e);
 }

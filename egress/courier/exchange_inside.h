@@ -125,8 +125,8 @@ void exchange_again(struct exchange *e);
 void exchange_used(struct exchange *e, const struct decision *d);
 /* A final answer has come. True: it waits, for the vault is asked. */
 bool exchange_doubts(struct exchange *e, const struct head *answer);
-/* The vault has answered, maybe. */
-void exchange_resolve(struct exchange *e);
+/* The vault has answered, maybe. False: the exchange is gone, or asks anew. */
+bool exchange_resolve(struct exchange *e);
 /* There is no time to ask: the answer is passed on. */
 void exchange_believe(struct exchange *e);
 

@@ -39,6 +39,8 @@ end_with_trailers(struct exchange *e, const char **detail)
 	int r;
 
 	exchange_judge(e, &d);
+	if (d.reason == REASON_CREDENTIAL_REJECTED) /* it is out already */
+		d.reason = REASON_NONE;
 	if (d.reason != REASON_NONE || d.wait) /* exchange_retry() */
 		return d.reason;
 	r = trailers_read(

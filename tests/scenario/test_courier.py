@@ -1078,6 +1078,39 @@ def test_rejected_with_body():
     run()
 
 
+def test_rejected_before_the_end():
+    "a 401 that comes before the body's end, and trailers: neither is stuck"
+    @with_house
+    def run(h):
+        go = threading.Event()
+        h.on_ask = lambda: h.asks == 1 or go.wait(30)
+        up.answer = choosy
+        early = threading.Event()
+
+        def chunked(s, data):
+            s.sendall(b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer\r\n"
+                      b"Content-Length: 4\r\n\r\nol")
+            early.set()
+            while b"x-sum" not in up.received.lower():
+                up.read(s)
+            s.sendall(b"d\n")
+            raise ValueError("that was all")
+        up.chunked = chunked
+        try:
+            stream = h.ask(method="POST", body=2)
+            h.gate.send("bytes", stream, b"x")
+            assert early.wait(30)
+            wait_for(lambda: h.asks == 2)
+            h.gate.send("end", stream, pack([("x-sum", "1")]))
+            go.set()
+            got = h.answer(stream)
+            assert got[::2] == (401, b"old\n"), got
+        finally:
+            del up.chunked
+        assert h.get() == "credential-rejected"
+    run()
+
+
 def test_rejected_and_unchanged():
     "the same key again: the vault is told, many at once ask once"
     @with_house

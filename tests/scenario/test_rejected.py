@@ -3,11 +3,12 @@
 the owner sees, and when it is put in again."""
 import secrets
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House, wait_for  # noqa: E402
+from harness import House, tls_recv, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 HOST = "api.demo.test"
@@ -16,11 +17,21 @@ house = up = None
 BEARER = {"WWW-Authenticate": 'Bearer realm="x", error="invalid_token"'}
 
 
+def flow():
+    """Goes on, a little at a time."""
+    yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    while True:
+        yield b"1\r\nx\r\n"
+        time.sleep(0.05)
+
+
 def answer(request):
     """/odd rejects everybody, /login wants something else than a bearer's."""
     if request.path == "/login":
         return 401, {"WWW-Authenticate": 'Basic realm="a b", charset="UTF-8"'
                      }, b"log in\n"
+    if request.path == "/flow":
+        return flow()
     if request.path == "/odd" or \
             request.header("Authorization") != ["Bearer " + GOOD]:
         return 401, BEARER, b"no\n"
@@ -97,10 +108,17 @@ def test_one_odd_path():
     for _ in range(4):
         assert get(guest, "/odd") == (401, b"no\n")
     assert get(guest) == (200, b"hello\n")
-    # Whoever insists has it taken from himself alone.
+    # Whoever insists has it taken from himself alone, and what is under way
+    # goes on: nothing is put in for that again.
+    s = guest.tunnel(HOST)
+    s.sendall(f"GET /flow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+    assert tls_recv(s)
     for _ in range(5):
         assert get(guest, "/odd") == (401, b"no\n")
     assert get(guest) == (502, "credential-rejected")
+    for _ in range(60):                 # three looks at what is in flight
+        assert tls_recv(s, 6)
+    s.close()
     assert get(other) == (200, b"hello\n")
     assert get(house.session("new", "odd")) == (200, b"hello\n")
 
