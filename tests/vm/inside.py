@@ -263,6 +263,12 @@ class Guest(Vm):
                         ">/tell; cat /hear'").splitlines()[-1]
 
 
+def goes_on(vm, made):
+    """The command is served again. A request that falls into the moment in
+    which the connections of before are reset may fail, and is made again."""
+    return any(vm.ask(made) == "hello" for _ in range(5))
+
+
 def brokered(vm, made):
     n = len(up.requests)
     # The proxy's address with the grant's base path: no TLS in the guest.
@@ -325,7 +331,7 @@ def test_held():
     house.start()
     vm.go_on()
     vm.run("date -s @$(($(date +%s) + 86400))")
-    assert vm.ask(made) == "hello"
+    assert goes_on(vm, made)
     assert "does not know our token" in vm.run("cat /said")
 
 
@@ -336,7 +342,7 @@ def test_saved():
     forget_tokens()
     vms[42] = Guest(42, "/tmp/saved")
     n = len(up.requests)
-    assert vms[42].ask(kept["made"]) == "hello"
+    assert goes_on(vms[42], kept["made"])
     assert len(up.requests) == n + 1
 
 
