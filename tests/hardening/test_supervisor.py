@@ -116,6 +116,9 @@ class Daemon:
         assert got.startswith("done 5 0 "), got
         self.wait(f'ready role="(?:gate|courier)" pid=\\d+ '
                   f'session="{session}"', 2)
+        # Each is wired after it was called ready.
+        self.wait(rf'gate\[\d+\] info peer far="courier" '
+                  f'session="{session}"')
         return Path(got.split()[3]) / "hatcheck.sock"
 
     def gate(self, sock):
