@@ -204,6 +204,8 @@ after_turn(struct line *l)
 		tell_failed(l);
 		return;
 	}
+	if (l->type == NULL)
+		return; /* it connects: those who wait go on waiting */
 	if (shared(l)) {
 		call_h2_flush(l);
 		l->retired |= h2_closing(l->h2);

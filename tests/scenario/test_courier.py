@@ -68,7 +68,7 @@ class House:
         self.dials, self.asks, self.dial_err = [], 0, 0
         self.on_ask = None          # before an answer
         self.open = {}
-        self.dial_hold, self.dial_port = False, up.port
+        self.dial_hold, self.dial_port, self.held = False, up.port, []
         self.gate = self.p.peer(GATE, SESSION)
         self.minter = self.p.peer(MINTER, SESSION)
         self.vault = self.p.peer(VAULT, SESSION)
@@ -121,17 +121,20 @@ class House:
                 rid, host, port = values
                 self.dials.append((host.decode(), port))
                 if self.dial_hold:
+                    self.held.append(rid)
                     continue
                 if self.dial_err:
                     self.dialer.send("dial_done", rid, self.dial_err, b"")
                     continue
-                s = socket.create_connection(("127.0.0.1", self.dial_port))
-                s.setblocking(False)
-                self.dialer.send("dial_done", rid, 0, b"127.0.0.1:1",
-                                 fd=s.fileno())
-                s.close()
+                self.dialed(rid)
         except (Gone, OSError):
             pass
+
+    def dialed(self, rid):
+        s = socket.create_connection(("127.0.0.1", self.dial_port))
+        s.setblocking(False)
+        self.dialer.send("dial_done", rid, 0, b"127.0.0.1:1", fd=s.fileno())
+        s.close()
 
     def id(self):
         self.next += 1

@@ -151,6 +151,24 @@ def test_limit():
     run()
 
 
+def test_some_give_up_waiting():
+    "of requests that wait for a connection some are reset: the rest is served"
+    for keep in (3, 1):
+        @with_house
+        def run(h):
+            conn, _ = h.connect()
+            h.dial_hold = True
+            streams = [h.ask(f"/v1/{i}", conn=conn) for i in range(5)]
+            wait_for(lambda: h.held)
+            for s in streams[keep:]:
+                h.gate.send("reset", s, 0)
+            h.dialed(h.held.pop())
+            got = answers(h, streams[:keep])
+            assert set(got.values()) == {(200, b"hello\n")}, got
+            assert len(h.dials) == up.connections == 1
+        run()
+
+
 def test_h1_chosen():
     "an upstream that chooses HTTP/1.1 gets a connection for each"
     old = Upstream([HOST])
