@@ -69,15 +69,17 @@ time_of(const json_t *line)
 	return json_is_number(t) ? (int64_t)json_number_value(t) : 0;
 }
 
-/* A session's beginning is in the minter's chain before all else of it,
- * and that chain is read first. */
+/* A session's beginning is in the minter's chain before all else of it, or
+ * carried there, and that chain is read first. */
 static bool
 of_guest(const struct view *v, const json_t *line)
 {
+	const json_t *carried = json_object_get(line, "line");
+	const json_t *said = carried != NULL ? carried : line;
 	const char *session =
-	    json_string_value(json_object_get(line, "session"));
-	const char *guest = json_string_value(json_object_get(line, "guest"));
-	const char *event = json_string_value(json_object_get(line, "event"));
+	    json_string_value(json_object_get(said, "session"));
+	const char *guest = json_string_value(json_object_get(said, "guest"));
+	const char *event = json_string_value(json_object_get(said, "event"));
 
 	if (v->guest == NULL)
 		return true;

@@ -284,8 +284,14 @@ audit_anchor(struct audit *a, const char *session, uint64_t seq,
 }
 
 int
-audit_removed(struct audit *a, const char *session, uint64_t from,
-    const struct chainlog_head *last, const char *why)
+audit_carry(struct audit *a, json_t *line)
+{
+	return audit_line(a, "carried", json_pack("{s:O}", "line", line));
+}
+
+int
+audit_removed(struct audit *a, const char *chain, uint64_t from,
+    const struct chainlog_head *last, const char *why, bool whole)
 {
 	struct signed_line s;
 	int r = signed_new(&s, last->hash);
@@ -294,14 +300,15 @@ audit_removed(struct audit *a, const char *session, uint64_t from,
 		r = ERR_SEQUENCE;
 	if (r == 0 &&
 	    (r = audit_removed_message(
-		 session, from, last->seq, last->hash, s.message)) == 0 &&
+		 chain, from, last->seq, last->hash, s.message)) == 0 &&
 	    (r = sign(a, buf_span(s.message), s.sig)) == 0)
 		r = audit_act(a, "audit_removed",
-		    json_pack("{s:s, s:I, s:I, s:o, s:s, s:s, s:o}", "session",
-			session, "from", (json_int_t)from, "upto",
+		    json_pack("{s:s, s:I, s:I, s:o, s:s, s:b, s:s, s:o}",
+			"session", chain, "from", (json_int_t)from, "upto",
 			(json_int_t)last->seq, "hash",
-			text_of(buf_span(s.hash)), "why", why, "kid",
-			signing_kid(a->keys), "sig", text_of(buf_span(s.sig))));
+			text_of(buf_span(s.hash)), "why", why, "whole", whole,
+			"kid", signing_kid(a->keys), "sig",
+			text_of(buf_span(s.sig))));
 	signed_free(&s);
 	return r;
 }

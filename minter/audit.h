@@ -48,10 +48,13 @@ audit_use_key(struct audit *a, const struct signing *keys, int64_t now);
 MUST_USE int audit_anchor(struct audit *a, const char *session, uint64_t seq,
     const uint8_t hash[static CHAINLOG_HASH]);
 
-/* Lines from to last of a session are about to be removed: said, signed and
- * synced. why: a literal. */
-MUST_USE int audit_removed(struct audit *a, const char *session, uint64_t from,
-    const struct chainlog_head *last, const char *why);
+/* Lines from to last of a chain are about to be removed: said, signed and
+ * synced. why: a literal. whole: and with them all that there is of it. */
+MUST_USE int audit_removed(struct audit *a, const char *chain, uint64_t from,
+    const struct chainlog_head *last, const char *why, bool whole);
+/* A line of this chain's oldest files, said again (minter/carry.h); borrowed.
+ * Not synced. */
+MUST_USE int audit_carry(struct audit *a, json_t *line);
 /* What it signs: "hatcheck-removed" NUL session NUL from, upto (8 bytes each,
  * big-endian) hash (32 bytes, of line upto). */
 MUST_USE int audit_removed_message(const char *session, uint64_t from,

@@ -263,7 +263,9 @@ static int
 each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 {
 	struct check *c = ctx;
-	json_t *o = json_strict(line);
+	json_t *whole = json_strict(line);
+	json_t *carried = json_object_get(whole, "line");
+	const json_t *o = carried != NULL ? carried : whole;
 	const char *event = json_text(o, "event");
 	uint64_t number = at->seq - c->base;
 	int r = 0;
@@ -278,7 +280,7 @@ each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
 		r = take_removal(c, o, number);
 	else if (strcmp(event, "session_created") == 0)
 		r = take_session(c, o, number);
-	json_decref(o);
+	json_decref(whole);
 	return r;
 }
 
@@ -401,38 +403,44 @@ excuse(struct check *c, const char *session, const struct chainlog_head *start)
 	}
 }
 
-/* The files before this one are gone: may they be? */
+/* The files before this one are gone: what it says that it follows. */
 static int
 find_start(struct check *c, const struct part *p, struct chainlog_head *head)
 {
-	uint64_t upto = removed_upto(c, p->chain);
 	struct chainlog_head last;
 	int fd = segment_read(c->dirfd, p->chain, p->n);
 	int r = fd < 0 ? ERR_IO : chainlog_ends(fd, head, &last);
 
 	if (fd >= 0)
 		close(fd);
-	if (r == ERR_NOMEM)
-		return r;
-	if (r != 0)
+	if (r != 0 && r != ERR_NOMEM)
 		note(c, AUDIT_BAD, c->file, 1,
 		    "the files before it are missing, and its own ends cannot "
 		    "be read");
-	else if (head->seq > upto)
+	return r == ERR_NOMEM ? r : 0;
+}
+
+/* May what was before it be gone? All statements are read by now. */
+static void
+judge_start(
+    struct check *c, const char *chain, const struct chainlog_head *start)
+{
+	uint64_t upto = removed_upto(c, chain);
+
+	if (start->seq > upto)
 		note(c, AUDIT_BAD, c->file, 0,
 		    "lines up to %llu are missing; retention removed them up "
 		    "to %llu only",
-		    (unsigned long long)head->seq, (unsigned long long)upto);
+		    (unsigned long long)start->seq, (unsigned long long)upto);
 	else
 		note(c, AUDIT_GOOD, c->file, 0,
 		    "removed by retention up to seq %llu",
-		    (unsigned long long)head->seq);
-	if (r == 0)
-		excuse(c, p->chain, head);
-	return 0;
+		    (unsigned long long)start->seq);
+	excuse(c, chain, start);
 }
 
-/* The files of one chain in their order, until one is bad. */
+/* The files of one chain in their order, after *head if the first is not
+ * its first, until one is bad. */
 static int
 check_chain(struct check *c, const struct part *p, size_t n,
     chainlog_each *each, struct chainlog_head *head)
@@ -440,10 +448,6 @@ check_chain(struct check *c, const struct part *p, size_t n,
 	uint64_t bad = c->report.bad;
 	uint32_t next = p->n;
 	int r = 0;
-
-	segment_name(p->chain, p->n, c->file);
-	if (p->n != 1)
-		r = find_start(c, p, head);
 
 	for (size_t i = 0; r == 0 && bad == c->report.bad && i < n; i++) {
 		segment_name(p[i].chain, p[i].n, c->file);
@@ -499,7 +503,11 @@ check_session(struct check *c, const struct part *p, size_t n)
 		    "no line of %s made or anchored this session: lines were "
 		    "cut off there",
 		    AUDIT_FILE);
-	int r = check_chain(c, p, n, each_session_line, &head);
+	int r = p->n == 1 ? 0 : find_start(c, p, &head);
+	if (r == 0 && p->n != 1 && bad == c->report.bad)
+		judge_start(c, p->chain, &head);
+	if (r == 0 && bad == c->report.bad)
+		r = check_chain(c, p, n, each_session_line, &head);
 	if (r == 0)
 		check_tail(c, &head, bad == c->report.bad);
 	if (r == 0 && bad == c->report.bad)
@@ -621,29 +629,58 @@ by_removal(const void *a, const void *b)
 	return c != 0 ? c : x->from < y->from ? -1 : x->from > y->from;
 }
 
-static int
-check_minter(struct check *c)
+static void
+sort_lists(struct check *c)
 {
-	struct part none = {.chain = AUDIT_CHAIN, .n = 1};
-	struct chainlog_head head = {0};
-	uint64_t bad = c->report.bad;
-	size_t at = 0;
-
-	while (at < c->n_parts && strcmp(c->parts[at].chain, AUDIT_CHAIN) != 0)
-		at += chain_length(c, at);
-	bool there = at < c->n_parts;
-	int r = check_chain(c, there ? &c->parts[at] : &none,
-	    there ? chain_length(c, at) : 1, each_minter_line, &head);
 	if (c->n_anchors > 0)
 		qsort(c->anchors, c->n_anchors, sizeof(c->anchors[0]), order);
 	if (c->n_removals > 0)
 		qsort(c->removals, c->n_removals, sizeof(c->removals[0]),
 		    by_removal);
+}
+
+/* Its lines were read, or excused: none of them is a missing file's. */
+static void
+meet_all(struct check *c, const char *chain)
+{
+	for (size_t i = first_anchor(c, chain, 0);
+	     i < c->n_anchors && strcmp(c->anchors[i].session, chain) == 0; i++)
+		c->anchors[i].met = true;
+}
+
+/* What may be missing of it stands in it. */
+static int
+check_minter(struct check *c)
+{
+	struct part none = {.chain = AUDIT_CHAIN, .n = 1};
+	const struct part *p = &none;
+	struct chainlog_head start = {0}, head;
+	uint64_t bad = c->report.bad;
+	size_t at = 0, n = 1;
+	int r = 0;
+
+	while (at < c->n_parts && strcmp(c->parts[at].chain, AUDIT_CHAIN) != 0)
+		at += chain_length(c, at);
+	if (at < c->n_parts) {
+		p = &c->parts[at];
+		n = chain_length(c, at);
+	}
+	segment_name(p->chain, p->n, c->file);
+	if (p->n != 1)
+		r = find_start(c, p, &start);
+	head = start;
+	if (r == 0 && bad == c->report.bad)
+		r = check_chain(c, p, n, each_minter_line, &head);
+	sort_lists(c);
+	segment_name(p->chain, p->n, c->file);
+	if (r == 0 && p->n != 1 && bad == c->report.bad)
+		judge_start(c, p->chain, &start);
+	meet_all(c, p->chain);
 	if (r == 0 && bad == c->report.bad)
 		note(c, AUDIT_GOOD, c->file, 0,
 		    "%llu lines in one chain, %llu anchors; lines cut off "
 		    "its own end would not show",
-		    (unsigned long long)head.seq,
+		    (unsigned long long)(head.seq - start.seq),
 		    (unsigned long long)c->report.anchors);
 	return r;
 }

@@ -4,6 +4,8 @@
  * chain is left alone, and said so. */
 #include "minter/retain.h"
 
+#include "minter/carry.h"
+
 #include "lib/log.h"
 #include "lib/segments.h"
 
@@ -40,8 +42,6 @@ add(struct files *all, const char *name)
 	    !S_ISREG(st.st_mode))
 		return 0;
 	all->bytes += (uint64_t)st.st_size;
-	if (strcmp(f.chain, AUDIT_CHAIN) == 0)
-		return 0;
 	if (all->n == all->room) {
 		size_t room = all->room == 0 ? 64 : all->room * 2;
 		struct file *p = reallocarray(all->f, room, sizeof(*p));
@@ -93,16 +93,34 @@ same_chain(const struct files *all, size_t i, size_t j)
 	       strcmp(all->f[i].chain, all->f[j].chain) == 0;
 }
 
-/* The newest is being written, and a new courier reads the one before. */
+static bool
+is_own(const struct file *f)
+{
+	return strcmp(f->chain, AUDIT_CHAIN) == 0;
+}
+
+static bool
+lives(const struct minter *m, const struct file *f)
+{
+	return is_own(f) || minter_session_id(m, span_str(f->chain)) != NULL;
+}
+
+/* The newest is being written, and who is born reads the one before. */
 static void
 keep_newest(const struct minter *m, struct files *all)
 {
-	for (size_t i = 0; i < all->n; i++) {
-		struct file *f = &all->f[i];
-		f->kept =
-		    minter_session_id(m, span_str(f->chain)) != NULL &&
+	for (size_t i = 0; i < all->n; i++)
+		all->f[i].kept =
+		    lives(m, &all->f[i]) &&
 		    !(same_chain(all, i, i + 1) && same_chain(all, i, i + 2));
-	}
+}
+
+/* The minter's own after those of sessions, which it tells of. */
+static bool
+older(const struct file *f, const struct file *than)
+{
+	return than == NULL || f->changed < than->changed ||
+	       (f->changed == than->changed && is_own(than));
 }
 
 /* The oldest file that is the first of its chain by now, or NULL. */
@@ -115,8 +133,7 @@ oldest(struct files *all)
 		struct file *f = &all->f[i];
 		bool first = i == 0 || !same_chain(all, i, i - 1) ||
 			     all->f[i - 1].why != NULL;
-		if (f->why == NULL && !f->kept && first &&
-		    (found == NULL || f->changed < found->changed))
+		if (f->why == NULL && !f->kept && first && older(f, found))
 			found = f;
 	}
 	return found;
@@ -180,13 +197,34 @@ unlink_all(const struct files *all, size_t at, size_t n)
 	}
 }
 
+static bool
+stays(void *ctx, const char *chain)
+{
+	const struct files *all = ctx;
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->f[i].why == NULL &&
+		    strcmp(all->f[i].chain, chain) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* n files from at on, the first of their chain. */
 static void
-remove_part(struct minter *m, const struct files *all, size_t at, size_t n)
+remove_part(struct minter *m, struct files *all, size_t at, size_t n)
 {
 	const struct file *f = &all->f[at];
 	struct chainlog_head before = {0}, last = {0};
+	bool whole = !lives(m, f) && !same_chain(all, at, at + n);
 	int r = read_ends(all, at, n, &before, &last);
 
+	if (r == 0 && is_own(f))
+		r = carry_lines(m->audit, all->dirfd, f->n, n, stays, all);
+	if (!audit_ok(m->audit)) {
+		minter_fail(m, "audit");
+		return;
+	}
 	if (r != 0 && r != ERR_NOT_FOUND) {
 		log_event(LOG_ERROR, "audit_not_removed",
 		    LOG_STR("session", f->chain), LOG_ERR(r),
@@ -195,7 +233,7 @@ remove_part(struct minter *m, const struct files *all, size_t at, size_t n)
 	}
 	/* On disk before the lines are gone. */
 	if (r == 0 && audit_removed(m->audit, f->chain, before.seq + 1, &last,
-			  f->why) != 0) {
+			  f->why, whole) != 0) {
 		minter_fail(m, "audit");
 		return;
 	}
@@ -205,7 +243,7 @@ remove_part(struct minter *m, const struct files *all, size_t at, size_t n)
 }
 
 static void
-remove_chosen(struct minter *m, const struct files *all)
+remove_chosen(struct minter *m, struct files *all, bool own)
 {
 	for (size_t i = 0, n; i < all->n; i += n) {
 		size_t go = 0;
@@ -213,7 +251,7 @@ remove_chosen(struct minter *m, const struct files *all)
 			n++;
 		while (go < n && all->f[i + go].why != NULL)
 			go++;
-		if (go > 0 && m->failed == NULL)
+		if (go > 0 && is_own(&all->f[i]) == own && m->failed == NULL)
 			remove_part(m, all, i, go);
 	}
 }
@@ -230,7 +268,8 @@ retain_run(struct minter *m)
 	} else {
 		keep_newest(m, &all);
 		choose(&all, &m->bounds, clock_wall_ms() / 1000);
-		remove_chosen(m, &all);
+		remove_chosen(m, &all, false);
+		remove_chosen(m, &all, true);
 	}
 	if (all.dirfd >= 0)
 		close(all.dirfd);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Old audit files are removed by age and by size (audit_keep_days,
- * audit_keep_bytes): whole files, a session's oldest first, never the two
- * newest of a live session, never the minter's own. What is removed is said
- * in the minter's chain before, signed, so that verify can tell it from what
- * somebody else took away:
+ * audit_keep_bytes): whole files, a chain's oldest first, never the two newest
+ * of a live session or of the minter. What is removed is said in the minter's
+ * chain before, signed, so that verify can tell it from what somebody else
+ * took away:
  *
  *	"event":"audit_removed","session":"s-…","from":1,"upto":812,
- *	"hash":"…","why":"age","kid":"…","sig":"…"
+ *	"hash":"…","why":"age","whole":false,"kid":"…","sig":"…"
  *
+ * session is "minter" for the minter's own files, of which is carried on what
+ * is needed yet (minter/carry.h).
  * (audit_removed_message() in audit.h is what sig signs; hash is of line
  * upto.)
  */

@@ -351,6 +351,91 @@ def test_retention_by_size():
     good()
 
 
+def minter_goes_on():
+    """Until all that is in its log by now is in closed files, old ones; then
+    they go."""
+    last = int(files("minter")[-1].name.split(".")[1])
+    for _ in range(400):
+        mine = files("minter")
+        if int(mine[-1].name.split(".")[1]) > last + 1:
+            break
+        house.apply(house.grant_yaml("one", up, credential="demo"))
+    kept = mine[-2:]
+    for f in mine[:-2]:
+        age(f)
+    reload(audit_keep_days=10)
+    wait_for(lambda: files("minter") == kept)
+
+
+def events_of(session):
+    return {(x["event"], x.get("line", x)["event"]) for x in lines("minter")
+            if x.get("line", x).get("session") == session}
+
+
+def test_retention_of_minter():
+    "the minter's old files go too, and nothing that they prove with them"
+    live = house.session("live", "one")
+    part = house.session("part", "one")
+    gone = house.session("gone", "one")
+    fill(part, 4)
+    for f in files(part.id)[:1]:
+        age(f)
+    reload(audit_keep_days=10)
+    wait_for(lambda: len(removals(part.id)) == 1)
+    ask(live, 3)
+    ask(gone, 3)
+    for g in (part, gone):
+        g.end()
+    wait_for(lambda: "0 lines after" in good())
+    for _ in range(2):  # what was carried is carried again
+        minter_goes_on()
+        assert "minter" in good()
+        assert events_of(part.id) == {
+            ("carried", "session_created"), ("carried", "anchor"),
+            ("carried", "audit_removed")}
+        ask(live)
+        good()
+    shown = house.hatcheck("audit", "tail", "--guest", "live", "--event",
+                           "request", "--lines", "1000", "--json").stdout
+    assert len(shown.splitlines()) == 5
+    assert verdict_without(files("minter")[0])
+    # Whose file somebody took away is missed for as long as it takes.
+    there = files(gone.id)[0]
+    text = there.read_bytes()
+    there.unlink()
+    assert f"{gone.id}.jsonl: is missing" in bad()
+    minter_goes_on()
+    assert f"{gone.id}.jsonl: is missing" in bad()
+    leave(there, text.replace(b'"time":1', b'"time":2', 1))
+    assert gone.id in bad()
+    leave(there, text)
+    good()
+    # Whose files retention took is forgotten, after a word of it.
+    age(there, 50)
+    reload(audit_keep_days=10)
+    wait_for(lambda: files(gone.id) == [])
+    assert [x["whole"] for x in removals(gone.id)] == [True]
+    minter_goes_on()
+    assert gone.id not in good()
+    assert events_of(gone.id) == set()
+    live.end()
+
+
+def bad():
+    done = verdict()
+    assert done.returncode == 7, done.stdout.decode()
+    return done.stdout.decode()
+
+
+def verdict_without(path):
+    """That file is missed, and is back."""
+    text = path.read_bytes()
+    path.unlink()
+    missed = "retention removed them up to" in bad()
+    leave(path, text)
+    return missed
+
+
 HARM = {
     "a closed file is missing": lambda f: os.rename(f[1], folder / "aside"),
     "the first is missing": lambda f: os.rename(f[0], folder / "aside"),
@@ -367,6 +452,8 @@ HARM = {
 
 def test_each_harm_is_named():
     "what is done to closed files is found, in the chains of both"
+    while len(files("minter")) < 3:
+        house.apply(house.grant_yaml("one", up, credential="demo"))
     guest.end()
     wait_for(lambda: "0 lines after" in good())
     house.stop()
