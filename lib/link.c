@@ -311,6 +311,14 @@ handle(struct link *l, const struct msg_header *h, struct span payload)
 	return r;
 }
 
+/* What has come of the next frame may have its fd with it; more of them are
+ * no frame's, and would fill the room for good. */
+static int
+out_of_frames(const struct link *l)
+{
+	return l->n_in_fds > 1 ? ERR_FORMAT : 0;
+}
+
 /* 0, 1 when frames are left for the next turn, or an err. */
 static int
 read_frames(struct link *l)
@@ -320,12 +328,11 @@ read_frames(struct link *l)
 		struct msg_header h;
 		int r = msg_header_decode(in, &h);
 
-		if (r == ERR_TRUNCATED)
-			return 0;
+		if (r == ERR_TRUNCATED ||
+		    (r == 0 && in.n - MSG_HEADER_LEN < h.len))
+			return out_of_frames(l);
 		if (r != 0)
 			return r;
-		if (in.n - MSG_HEADER_LEN < h.len)
-			return 0;
 		r = handle(l, &h, span_of(in.p + MSG_HEADER_LEN, h.len));
 		if (r != 0 || l->broken)
 			return r;

@@ -192,6 +192,42 @@ a_handlers_refusal_breaks_the_link(void **state)
 	assert_int_equal(f->b.broke, ERR_FORMAT);
 }
 
+/* As many as may wait, and no frame for them: the far end's fault, not
+ * something to wait for without end. */
+static void
+fds_without_frames_break_the_link(void **state)
+{
+	struct fixture *f = *state;
+	int in, fd = open("/dev/null", O_RDONLY);
+
+	turn(f, 5);
+	in = link_fd(f->a.l);
+	for (int i = 0; i < 4; i++) {
+		union {
+			char bytes[CMSG_SPACE(4 * sizeof(int))];
+			struct cmsghdr align;
+		} control = {{0}};
+		struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
+		struct msghdr m = {.msg_iov = &iov,
+		    .msg_iovlen = 1,
+		    .msg_control = control.bytes,
+		    .msg_controllen = sizeof(control.bytes)};
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(4 * sizeof(int));
+		for (size_t k = 0; k < 4; k++)
+			memcpy(CMSG_DATA(c) + k * sizeof(int), &fd, sizeof(fd));
+		if (sendmsg(in, &m, MSG_NOSIGNAL) < 0)
+			break; /* it is closed already */
+		turn(f, 5);
+	}
+	close(fd);
+	turn(f, 5);
+	assert_int_equal(f->b.broke, ERR_FORMAT);
+}
+
 static void
 a_vanished_peer_is_told_apart(void **state)
 {
@@ -288,6 +324,7 @@ main(void)
 		T(many_frames_all_arrive),
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
+		T(fds_without_frames_break_the_link),
 		T(a_vanished_peer_is_told_apart),
 		T(the_minter_is_heard_first),
 		T(another_role_is_refused),
