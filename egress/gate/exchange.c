@@ -234,9 +234,12 @@ static void
 next_one(struct exchange *x)
 {
 	struct conn *c = x->c;
+	struct gate *g = c->g;
+	size_t slot = c->slot;
 
 	front_of(x)->over(x);
-	conn_process(c);
+	if (g->conns[slot] == c) /* its last bytes may have had no room */
+		conn_process(c);
 }
 
 int

@@ -786,6 +786,53 @@ a_lost_courier_ends_what_hung_on_it(void **state)
 	leave(&streaming);
 }
 
+/* A head with one field of n bytes; an interim one below 200. */
+static void
+respond_long(struct house *h, uint16_t status, size_t n)
+{
+	struct buf *b = buf_new(TRAFFIC_HEAD_MAX);
+	struct traffic_response m = {.stream = h->stream, .status = status};
+	uint8_t *value = malloc(n);
+
+	memset(value, 'a', n);
+	assert_int_equal(headers_put(b, span_str("x"), span_of(value, n)), 0);
+	m.headers = buf_span(b);
+	assert_int_equal(
+	    link_send(h->courier,
+		status < 200 ? &msg_traffic_interim : &msg_traffic_response, &m,
+		-1),
+	    0);
+	free(value);
+	buf_free(b);
+}
+
+/* The last bytes of an answer, after which the connection would close, find
+ * no room with a guest that has read nothing. */
+static void
+the_end_of_an_answer_finds_no_room(void **state)
+{
+	struct house *h = *state;
+	struct guest g;
+
+	attached(h, &g);
+	say(&g, "%sConnection: close\r\n\r\n", get_absolute);
+	traced(h, "request way");
+	struct stream *s = h->gate->conns[0]->s;
+	while (stream_queued(s) + 60000 < STREAM_QUEUE_MAX) {
+		respond_long(h, 103, 50000);
+		turn(h);
+	}
+	while (stream_queued(s) + 8000 < STREAM_QUEUE_MAX) {
+		respond_long(h, 103, 1000);
+		turn(h);
+	}
+	assert_int_equal(h->gate->n_conns, 1);
+	respond_long(h, 204, 10000);
+	respond_end(h);
+	assert_int_equal(h->gate->n_conns, 0);
+	leave(&g);
+}
+
 static void
 a_new_minter_confirms_families(void **state)
 {
@@ -877,6 +924,7 @@ main(void)
 	    T(a_lost_courier_ends_what_hung_on_it),
 	    T(a_new_minter_confirms_families),
 	    T(guests_are_limited),
+	    T(the_end_of_an_answer_finds_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
