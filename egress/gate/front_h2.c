@@ -73,7 +73,7 @@ static void
 over(struct exchange *x)
 {
 	x->kind = EXCHANGE_ANSWERED;
-	x->lingers = h2_held(x->c->mux->h2, x->h2) > 0;
+	x->lingers = h2_holds(x->c->mux->h2, x->h2);
 	if (!x->lingers)
 		forget(x);
 	else
@@ -197,7 +197,7 @@ take_stock(struct conn *c, bool all)
 
 	for (struct exchange *x = m->list, *next; x != NULL; x = next) {
 		next = x->next;
-		if (x->lingers && h2_held(m->h2, x->h2) == 0) {
+		if (x->lingers && !h2_holds(m->h2, x->h2)) {
 			forget(x);
 			continue;
 		}
@@ -292,6 +292,14 @@ look_at_head(struct conn *c)
 	c->mux->head = head;
 }
 
+/* Who does not read asks for no more, nor takes back what it asked for:
+ * nghttp2 would keep each answer's head. */
+static bool
+unread(const struct conn *c)
+{
+	return stream_queued(c->s) >= STREAM_HIGH;
+}
+
 static bool
 h2_step(struct conn *c)
 {
@@ -301,7 +309,8 @@ h2_step(struct conn *c)
 
 	if (in.n == 0 && c->eof)
 		on_silence(c);
-	if (in.n == 0 || gate_congested(c->g) || gate_starting(c->g))
+	if (in.n == 0 || unread(c) || gate_congested(c->g) ||
+	    gate_starting(c->g))
 		return false;
 	if (!m->begun) /* it may wait with its first request */
 		conn_deadline(c, c->g->bounds.idle_seconds);
@@ -336,10 +345,16 @@ drop_all(struct conn *c)
 		forget(c->mux->list);
 }
 
+/* First what the guest has said meanwhile, for pump() may fill the queue. */
 static void
 on_drained(struct conn *c)
 {
-	pump(c);
+	struct gate *g = c->g;
+	size_t slot = c->slot;
+
+	conn_process(c);
+	if (g->conns[slot] == c)
+		pump(c);
 }
 
 static void
@@ -349,6 +364,8 @@ on_tick(struct conn *c)
 
 	if (c->state != CONN_HTTP)
 		return;
+	if (unread(c))
+		c->mux->head_since = now; /* it is we who do not read */
 	if (c->mux->head != 0 &&
 	    now - c->mux->head_since > (double)c->g->bounds.head_seconds) {
 		conn_free(c);

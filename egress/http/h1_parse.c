@@ -45,6 +45,7 @@ struct h1 {
 	const char *why;
 	bool to_head, to_upgrade, begun;
 	unsigned interims, digits;
+	size_t interim_bytes; /* of all of them */
 	uint64_t left, body_bytes;
 	struct block head_block, trailer_block;
 	struct head head, trailers;
@@ -539,7 +540,9 @@ step_head(struct h1 *p, struct span *in, enum h1_event *event)
 	if (p->role == H1_RESPONSE && p->head.status == 101) {
 		p->state = S_DONE; /* what follows is another protocol's */
 	} else if (p->role == H1_RESPONSE && p->head.status < 200) {
-		if (p->interims++ == H1_INTERIM_MAX)
+		p->interim_bytes += buf_len(p->head_block.raw);
+		if (p->interims++ == H1_INTERIM_MAX ||
+		    p->interim_bytes > HEAD_BYTES_MAX)
 			return refuse(p, "too many interim responses");
 		p->state = S_HEAD;
 		p->begun = false;
@@ -754,6 +757,7 @@ h1_start(struct h1 *p, bool to_head)
 	p->to_upgrade = false;
 	p->begun = false;
 	p->interims = 0;
+	p->interim_bytes = 0;
 	p->left = 0;
 	p->body_bytes = 0;
 	head_clear(&p->head);

@@ -31,7 +31,7 @@
  * and 1.0 requests (but CONNECT, which some clients say in HTTP/1.0 and
  * then may say without Host), a body on CONNECT, a chunked or CL-bearing
  * 1xx or 204, a 101 that was not asked for, status outside 100 to 599, the
- * 17th interim response.
+ * 17th interim response, or more than HEAD_BYTES_MAX of all of them.
  */
 #ifndef EGRESS_HTTP_H1_PARSE_H
 #define EGRESS_HTTP_H1_PARSE_H

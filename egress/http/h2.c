@@ -33,7 +33,9 @@ struct stream {
 	bool by_caller;	   /* the caller reset it */
 	bool malformed;	   /* we did, for what came */
 	bool dead;	   /* no more events but its reset */
-	unsigned interims; /* heads with a status below 200 */
+	unsigned interims; /* heads with a status below 200, */
+	size_t interim_bytes; /* and all of them together */
+	unsigned unsent;   /* heads and trailers of ours that wait */
 	size_t owed;	   /* bytes of body without credit yet */
 	struct head head, trailers_in, trailers_out;
 	struct h2_head build;
@@ -308,7 +310,9 @@ take_head(struct h2 *c, struct stream *s, bool end)
 	    (c->role == H2_SERVER && join_cookies(&s->head) != 0))
 		return refuse(c, s);
 	s->final = c->role == H2_SERVER || s->head.status >= 200;
-	if (!s->final && ++s->interims > INTERIMS_MAX)
+	s->interim_bytes += s->final ? 0 : s->build.bytes;
+	if (!s->final && (++s->interims > INTERIMS_MAX ||
+			     s->interim_bytes > HEAD_BYTES_MAX))
 		return refuse(c, s);
 	s->told = true;
 	c->on.head(c->arg, s->id, &s->head);
@@ -406,8 +410,10 @@ on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 		h2_flood_count(&c->flood, H2_FLOOD_RESET);
 	if (f->hd.type == NGHTTP2_RST_STREAM && s != NULL)
 		s->malformed = !s->by_caller;
-	if (s != NULL && f->hd.type == NGHTTP2_HEADERS)
+	if (s != NULL && f->hd.type == NGHTTP2_HEADERS) {
 		s->begun = true;
+		s->unsent -= s->unsent > 0;
+	}
 	if (data && f->hd.length > 0)
 		h2_flood_pay_data(&c->flood);
 	if (s == NULL || (!data && f->hd.type != NGHTTP2_HEADERS) ||
@@ -493,6 +499,7 @@ read_body(nghttp2_session *ng, int32_t id, uint8_t *to, size_t max,
 			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
 			if (nghttp2_submit_trailer(ng, id, nv, n) != 0)
 				return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+			s->unsent++;
 		}
 	}
 	return (ssize_t)b.n;
@@ -808,6 +815,7 @@ h2_response(struct h2 *c, int32_t id, const struct head *h, bool end)
 		    c->ng, id, nv, n, end ? NULL : &body);
 	if (r != 0)
 		return ERR_NOMEM;
+	s->unsent++;
 	s->answered = h->status >= 200;
 	s->ending = s->answered && end;
 	return 0;
@@ -837,12 +845,12 @@ h2_room(struct h2 *c, int32_t id)
 	return s == NULL || s->dead || s->ending ? 0 : buf_room(s->out);
 }
 
-size_t
-h2_held(struct h2 *c, int32_t id)
+bool
+h2_holds(struct h2 *c, int32_t id)
 {
 	struct stream *s = find(c, id);
 
-	return s == NULL || s->dead ? 0 : buf_len(s->out);
+	return s != NULL && !s->dead && (s->unsent > 0 || buf_len(s->out) > 0);
 }
 
 int

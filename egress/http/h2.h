@@ -90,8 +90,8 @@ h2_response(struct h2 *c, int32_t id, const struct head *h, bool end);
 MUST_USE int h2_body(struct h2 *c, int32_t id, struct span bytes);
 size_t h2_room(struct h2 *c, int32_t id);
 
-/* Bytes of its body that wait for the far end's window. */
-size_t h2_held(struct h2 *c, int32_t id);
+/* Something of an answer waits: for the far end's window, or for h2_send(). */
+bool h2_holds(struct h2 *c, int32_t id);
 /* trailers may be NULL. */
 MUST_USE int h2_end(struct h2 *c, int32_t id, const struct head *trailers);
 /* n bytes of body were passed on; more than came: ERR_ARGUMENT. What a

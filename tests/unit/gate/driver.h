@@ -37,6 +37,8 @@ struct house {
 	struct buf *body;  /* request bodies and tunnels */
 	bool refuse_ca;
 	uint32_t stream, conn; /* the newest */
+	uint32_t streams[TRAFFIC_STREAMS_MAX]; /* of requests, in order */
+	uint32_t n_streams;
 	uint32_t cut_done, asked, revoked;
 	uint64_t window;
 	char subject[64];
@@ -123,6 +125,8 @@ on_request(void *ctx, struct link *l, const void *m, int fd)
 	(void)l;
 	(void)fd;
 	h->stream = t->stream;
+	if (h->n_streams < TRAFFIC_STREAMS_MAX)
+		h->streams[h->n_streams++] = t->stream;
 	WRITE(h,
 	    "request way=%u %.*s %.*s host=%.*s:%u sni=%.*s said=%.*s "
 	    "grant=%.*s fam=%.*s body=%u/%llu ex=%u\n",

@@ -318,6 +318,33 @@ requests_read_the_same_at_every_split(void **state)
 	    "[connection=upgrade]\n[upgrade=websocket]\n\nEND\n");
 }
 
+/* Early hints may be many, or long. */
+static void
+interims_have_a_bound_together(void **state)
+{
+	static char head[16000];
+	enum h1_event e = H1_MORE;
+	struct span body, in;
+	size_t heads = 0;
+	struct h1 *p;
+	int r = 0;
+
+	(void)state;
+	memset(head, 'a', sizeof(head));
+	memcpy(head, "HTTP/1.1 103 E\r\nx: ", 19);
+	memcpy(head + sizeof(head) - 4, "\r\n\r\n", 4);
+	assert_int_equal(h1_new(H1_RESPONSE, &p), 0);
+	while (r == 0 && heads < H1_INTERIM_MAX) {
+		in = span_of(head, sizeof(head));
+		r = h1_next(p, &in, &e, &body);
+		heads += r == 0 && e == H1_HEAD;
+	}
+	assert_int_equal(heads, 4);
+	assert_int_equal(r, ERR_FORMAT);
+	assert_string_equal(h1_why(p), "too many interim responses");
+	h1_free(p);
+}
+
 /* A 101 that was asked for, cut anywhere: what follows is left alone. */
 static void
 an_upgrade_ends_the_parser(void **state)
@@ -494,6 +521,7 @@ main(void)
 	    cmocka_unit_test(every_control_byte_is_refused),
 	    cmocka_unit_test(requests_read_the_same_at_every_split),
 	    cmocka_unit_test(an_upgrade_ends_the_parser),
+	    cmocka_unit_test(interims_have_a_bound_together),
 	    cmocka_unit_test(responses_read_the_same_at_every_split),
 	    cmocka_unit_test(bytes_after_a_response_are_seen),
 	    cmocka_unit_test(truncation_is_seen),

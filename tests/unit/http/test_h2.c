@@ -444,6 +444,35 @@ too_many_interims_are_refused(void **state)
 	h2_free(c.h);
 }
 
+/* Early hints of a few bytes each, or one, but no mebibyte of them. */
+static void
+long_interims_are_refused(void **state)
+{
+	struct side c = {0};
+	static uint8_t hpack[16000];
+	int32_t id;
+
+	(void)state;
+	/* :status 103, then "x" with as many "a" as there is room for. */
+	const size_t n = sizeof(hpack) - 12, rest = n - 127;
+	memset(hpack, 'a', sizeof(hpack));
+	memcpy(hpack, "\x08\x03" "103" "\x10\x01x\x7f", 9);
+	hpack[9] = (uint8_t)(rest & 127) | 128;
+	hpack[10] = (uint8_t)(rest >> 7 & 127) | 128;
+	hpack[11] = (uint8_t)(rest >> 14);
+	begin(&c, H2_CLIENT);
+	assert_int_equal(request(&c, "GET", true, &id), 0);
+	(void)drain(&c);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(frame(&c, HEADERS, END_HEADERS, 1, hpack,
+				     sizeof(hpack)),
+		    0);
+	(void)drain(&c);
+	assert_int_equal(c.heads, 4);
+	assert_int_equal(c.resets, 1);
+	h2_free(c.h);
+}
+
 /* One answer to a request, and no words after the last. */
 static void
 the_callers_order_is_held(void **state)
@@ -546,6 +575,7 @@ main(void)
 	    cmocka_unit_test(a_push_ends_it),
 	    cmocka_unit_test(cookies_are_joined),
 	    cmocka_unit_test(too_many_interims_are_refused),
+	    cmocka_unit_test(long_interims_are_refused),
 	    cmocka_unit_test(the_callers_order_is_held),
 	    cmocka_unit_test(pieces_do_not_matter),
 	};
