@@ -3,16 +3,17 @@
  * a bound: a line that is too long is refused; a failed write is final. */
 #include "lib/chainlog.h"
 
+#include "lib/sha256.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-_Static_assert(CHAINLOG_HASH == crypto_hash_sha256_BYTES, "SHA-256");
+_Static_assert(CHAINLOG_HASH == SHA256_SIZE, "SHA-256");
 
 #define HASH_TEXT 43 /* base64url of 32 bytes, without padding */
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
@@ -28,14 +29,6 @@ struct chainlog {
 	uint64_t bytes;		   /* put */
 	bool unsynced, failed;
 };
-
-/* OpenSSL's: it uses the processor's SHA instructions, libsodium's does
- * not, and each request is two lines. */
-static void
-hash_of(struct span s, uint8_t out[CHAINLOG_HASH])
-{
-	SHA256(s.p, s.n, out);
-}
 
 static bool
 take(struct span *s, const char *text)
@@ -119,12 +112,6 @@ cut_torn(int fd, off_t *size, const uint8_t *p, size_t *n)
 	return ftruncate(fd, *size) == 0 && fdatasync(fd) == 0 ? 0 : ERR_IO;
 }
 
-static void
-first_prev(const char *name, uint8_t out[CHAINLOG_HASH])
-{
-	hash_of(span_str(name), out);
-}
-
 /* tail: whole lines at the file's end, all of them when whole is true.
  * start: what its first line follows; NULL: that cannot be told. */
 static int
@@ -143,7 +130,8 @@ head_of(struct span tail, bool whole, const struct chainlog_head *start,
 		before = last_line(before);
 		if (parse_prefix(before, &seq_before, ignored) != 0)
 			return ERR_CRYPTO;
-		hash_of(before, want);
+		if (sha256(before, want) != 0)
+			return ERR_NOMEM;
 	} else if (whole) {
 		seq_before = start != NULL ? start->seq : seq - 1;
 		memcpy(want, start != NULL ? start->hash : prev, sizeof(want));
@@ -153,8 +141,7 @@ head_of(struct span tail, bool whole, const struct chainlog_head *start,
 	if (memcmp(want, prev, sizeof(want)) != 0 || seq != seq_before + 1)
 		return ERR_CRYPTO;
 	head->seq = seq;
-	hash_of(line, head->hash);
-	return 0;
+	return sha256(line, head->hash);
 }
 
 static int
@@ -240,8 +227,7 @@ find_start(int before, const char *name, struct chainlog_head *start)
 	if (before >= 0)
 		return read_last(before, start) == 0 ? 0 : ERR_CRYPTO;
 	start->seq = 0;
-	first_prev(name, start->hash);
-	return 0;
+	return sha256(span_str(name), start->hash);
 }
 
 /* fstat() by number: libc's may be newfstatat(), which a process without
@@ -362,9 +348,10 @@ chainlog_put(struct chainlog *c, struct span fields)
 	struct span line = span_from(buf_span(c->batch), before);
 	c->head.seq++;
 	c->bytes += line.n;
-	hash_of(span_of(line.p, line.n - 1), c->head.hash);
 	c->unsynced = true;
-	return 0;
+	r = sha256(span_of(line.p, line.n - 1), c->head.hash);
+	c->failed = r != 0; /* nothing can follow it */
+	return r;
 }
 
 int
@@ -494,7 +481,8 @@ verify_lines(FILE *f, uint8_t *text, chainlog_each *each, void *ctx,
 		if ((*why = check_line(span_of(text, n), head)) != NULL)
 			return ERR_CRYPTO;
 		head->seq++;
-		hash_of(span_of(text, n), head->hash);
+		if ((r = sha256(span_of(text, n), head->hash)) != 0)
+			return r;
 		if (each != NULL &&
 		    (r = each(ctx, head, span_of(text, n))) != 0)
 			return r;
@@ -510,15 +498,14 @@ chainlog_verify(FILE *f, const char *name, const struct chainlog_head *from,
 	const char *sentence = "";
 	struct chainlog_head h = {0};
 	uint64_t at = 0;
-	int r;
+	int r = text == NULL ? ERR_NOMEM : 0;
 
-	if (text == NULL)
-		return ERR_NOMEM;
 	if (from != NULL)
 		h = *from;
-	else
-		first_prev(name, h.hash);
-	r = verify_lines(f, text, each, ctx, &h, &at, &sentence);
+	else if (r == 0)
+		r = sha256(span_str(name), h.hash);
+	if (r == 0)
+		r = verify_lines(f, text, each, ctx, &h, &at, &sentence);
 	free(text);
 	if (r == 0) {
 		*head = h;

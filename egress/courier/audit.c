@@ -9,6 +9,7 @@
 #include "egress/courier/tally.h"
 
 #include "lib/log.h"
+#include "lib/sha256.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -360,10 +361,11 @@ put_number(struct buf *b, const char *key, uint64_t v)
 static int
 put_hidden_query(struct buf *b, struct span query)
 {
-	uint8_t hash[crypto_hash_sha256_BYTES];
+	uint8_t hash[SHA256_SIZE];
 	char hex[2 * sizeof(hash) + 1];
 
-	crypto_hash_sha256(hash, query.p, query.n);
+	if (sha256(query, hash) != 0)
+		return ERR_NOMEM;
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
 	return buf_printf(
 	    b, ",\"query_length\":%zu,\"query_sha256\":\"%s\"", query.n, hex);
