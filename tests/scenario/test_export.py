@@ -128,6 +128,56 @@ def test_journald():
     r.close()
 
 
+class Journald:
+    """systemd-journald itself, with a /run of its own."""
+    PROGRAM = "/usr/lib/systemd/systemd-journald"
+
+    def __init__(self):
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+             "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal "
+             f"/run/log/journal && exec {self.PROGRAM}"],
+            stderr=subprocess.DEVNULL)
+        wait_for(lambda: self.within("test", "-S", "/run/systemd/journal/"
+                                     "socket").returncode == 0)
+
+    def within(self, *words):
+        return subprocess.run(["nsenter", "-t", str(self.process.pid), "-m",
+                               *words], env=house.env, capture_output=True)
+
+    def entries(self):
+        out = self.within("journalctl", "-D", "/run/log/journal", "-o",
+                          "json", "-t", "hatcheck-audit").stdout
+        return [json.loads(x) for x in out.splitlines()]
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+def test_real_journald():
+    "journald itself takes every line, whole, as fields that it finds again"
+    if os.getuid() != 0 or not os.path.exists(Journald.PROGRAM):
+        raise tap.Skip("takes root and systemd-journald")
+    j = Journald()
+    try:
+        (house.home / "state" / "audit-export-journald.json").unlink(True)
+        done = j.within(*as_user([
+            str(house.bin / "hatcheck"), "--home", str(house.home), "audit",
+            "export", "--to", "journald"]))
+        assert done.returncode == 0, done
+        there = log()
+        wait_for(lambda: len(j.entries()) >= len(there) - 1)
+        found = seen(j.entries())
+        assert set(found.items()) <= set(there.items())
+        refused = [e for e in j.entries() if
+                   e.get("HATCHECK_REASON") == "path-not-granted"]
+        assert {(e["HATCHECK_HOST"], e["PRIORITY"], e["_TRANSPORT"])
+                for e in refused} == {("api.demo.test", "5", "journal")}
+    finally:
+        j.close()
+
+
 def test_syslog():
     "the same to syslog, with a cursor of its own"
     r = Receiver("log")
