@@ -262,6 +262,28 @@ check_vault(struct cli *cli, struct finding *f)
 }
 
 static void
+check_closed_logs(const json_t *list, struct finding *f)
+{
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (list, i, o) {
+		if (strcmp(cli_string(o, "state"), "full") == 0)
+			found(f, BAD,
+			    "a new session, or more audit_bytes in "
+			    "hatcheckd.yaml",
+			    "the log of %s is full; nothing of it is "
+			    "forwarded",
+			    cli_string(o, "guest"));
+		else
+			found(f, BAD, "make room, then a new session",
+			    "the log of %s cannot be written; nothing of it "
+			    "is forwarded",
+			    cli_string(o, "guest"));
+	}
+}
+
+static void
 check_audit(struct cli *cli, struct finding *f)
 {
 	char path[PATH_MAX];
@@ -288,6 +310,7 @@ check_audit(struct cli *cli, struct finding *f)
 	if (audit[0] != '\0' && strcmp(audit, "ok") != 0)
 		found(f, BAD, "make room, then hatcheck stop; hatcheck start",
 		    "the audit log failed: %s; nothing is forwarded", audit);
+	check_closed_logs(json_object_get(s, "closed_logs"), f);
 	json_decref(s);
 }
 

@@ -271,6 +271,24 @@ print_processes(const json_t *rows)
 	text_table_free(t);
 }
 
+static void
+print_closed_logs(const json_t *list)
+{
+	const json_t *o;
+	size_t i;
+
+	json_array_foreach (list, i, o)
+		printf("          the log of %s (%s) %s: nothing of it is "
+		       "forwarded\n",
+		    cli_string(o, "guest"), cli_string(o, "session"),
+		    strcmp(cli_string(o, "state"), "full") == 0
+			? "is full"
+			: "cannot be written");
+	if (i > 0)
+		printf("          next: a new session; of a full one, or more "
+		       "audit_bytes in hatcheckd.yaml\n");
+}
+
 static int
 print_status(const struct cli *cli, const json_t *s, pid_t pid)
 {
@@ -283,9 +301,11 @@ print_status(const struct cli *cli, const json_t *s, pid_t pid)
 	    cli_string(s, "version"), cli_string(s, "build"));
 	printf("vault     %s%s%s\n", cli_string(vault, "state"),
 	    why[0] == '\0' ? "" : ": ", why);
-	printf("sessions  %lld\naudit     %s\n\n",
+	printf("sessions  %lld\naudit     %s\n",
 	    (long long)json_integer_value(json_object_get(s, "sessions")),
 	    cli_string(s, "audit"));
+	print_closed_logs(json_object_get(s, "closed_logs"));
+	printf("\n");
 	print_processes(json_object_get(s, "processes"));
 	if (strcmp(cli_string(s, "build"), link_build_id()) != 0)
 		cli_note(cli, "\nhatcheck: status: " DAEMON_OTHER_BUILD

@@ -23,6 +23,7 @@ static const struct msg_field fields[] = {
 #define X(i, ms) FIELD(lag, i)
 			COUNTS_LAG(X) FIELD(lag, COUNTS_LAG_N - 1)
 #undef X
+			    MSG_FIELD_U32(struct counts, log),
 };
 const struct msg_type msg_counts =
     MSG_TYPE(0x0810, "counts", struct counts, fields, MSG_NO_FD);

@@ -158,8 +158,7 @@ api_list_has(const json_t *list, const char *text)
 	size_t i;
 	json_t *t;
 
-	json_array_foreach(list, i, t)
-	{
+	json_array_foreach (list, i, t) {
 		const char *have = json_string_value(t);
 		if (have != NULL && strcmp(have, text) == 0)
 			return true;
@@ -174,8 +173,8 @@ process(const struct process_row *p)
 {
 	return json_pack("{s:s, s:I, s:s, s:I, s:s}", "role",
 	    link_role_name((enum link_role)p->role), "pid", (json_int_t)p->pid,
-	    "state", minter_process_state(p->state), "restarts", (json_int_t)p->restarts, "session",
-	    p->session);
+	    "state", minter_process_state(p->state), "restarts",
+	    (json_int_t)p->restarts, "session", p->session);
 }
 
 static const char *
@@ -207,6 +206,22 @@ live_sessions(const struct minter *m)
 	return n;
 }
 
+/* Sessions whose own log takes no request any more. */
+static json_t *
+closed_logs(const struct minter *m)
+{
+	json_t *list = json_array();
+
+	for (const struct session *s = m->sessions; s != NULL; s = s->next) {
+		if (s->log != COUNTS_LOG_OK)
+			(void)json_array_append_new(list,
+			    json_pack("{s:s, s:s, s:s}", "session", s->id,
+				"guest", s->guest, "state",
+				s->log == COUNTS_LOG_FULL ? "full" : "failed"));
+	}
+	return list;
+}
+
 static void
 api_status(void *ctx, struct admin_call *call, const json_t *body)
 {
@@ -217,13 +232,14 @@ api_status(void *ctx, struct admin_call *call, const json_t *body)
 	(void)body;
 	for (size_t i = 0; i < m->n_processes; i++)
 		(void)json_array_append_new(list, process(&m->processes[i]));
-	admin_reply(call,
-	    json_pack("{s:s, s:s, s:{s:s, s:s}, s:I, s:o, s:s, s:s}", "version",
-		VERSION, "build", link_build_id(), "vault", "state",
-		vault_word(m), "why", m->vault_why,
-		"sessions", (json_int_t)live_sessions(m), "processes", list,
-		"audit", m->failed == NULL ? "ok" : "failed", "clock",
-		clock_now(&m->clock, &now) == 0 ? "ok" : "stepped-back"));
+	admin_reply(
+	    call, json_pack("{s:s, s:s, s:{s:s, s:s}, s:I, s:o, s:s, s:o, s:s}",
+		      "version", VERSION, "build", link_build_id(), "vault",
+		      "state", vault_word(m), "why", m->vault_why, "sessions",
+		      (json_int_t)live_sessions(m), "processes", list, "audit",
+		      m->failed == NULL ? "ok" : "failed", "closed_logs",
+		      closed_logs(m), "clock",
+		      clock_now(&m->clock, &now) == 0 ? "ok" : "stepped-back"));
 }
 
 struct stopping {
@@ -328,8 +344,7 @@ find_grant(struct minter *m, const char *name)
 	json_t *list = list_grants(m), *found = NULL, *g;
 	size_t i;
 
-	json_array_foreach(list, i, g)
-	{
+	json_array_foreach (list, i, g) {
 		if (strcmp(json_text(g, "name"), name) == 0)
 			found = json_incref(g);
 	}

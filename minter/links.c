@@ -290,10 +290,14 @@ static int
 on_counts(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct session *s = ctx;
+	const struct counts *c = msg;
 
 	(void)l;
 	(void)fd;
-	metrics_add(&s->m->metrics, msg);
+	if (c->log > COUNTS_LOG_FAILED)
+		return ERR_FORMAT;
+	s->log = (enum counts_log)c->log;
+	metrics_add(&s->m->metrics, c);
 	return 0;
 }
 
@@ -348,6 +352,7 @@ session_link_broke(
 		s->gate_told = false;
 	else
 		s->courier_told = false;
+	s->log = COUNTS_LOG_OK; /* until another says more */
 	if (err != ERR_UNAVAILABLE && !s->over)
 		kill_pair(m, s);
 	cut_link_lost(m, s, role);
@@ -555,13 +560,13 @@ on_refused(void *ctx, struct link *l, const void *msg, int fd)
 	(void)l;
 	(void)fd;
 	log_escape(r->why, why, sizeof(why));
-	if (e == 0 && minter_note(m, "peer_refused",
-			  json_pack("{s:I, s:I, s:I, s:s, s:s}", "cid",
-			      (json_int_t)r->cid, "port", (json_int_t)r->port,
-			      "count", (json_int_t)r->count, "session", id,
-			      "why", why)) != 0)
-		log_event(LOG_ERROR, "refusal_not_recorded",
-		    LOG_INT("cid", r->cid));
+	if (e == 0 &&
+	    minter_note(m, "peer_refused",
+		json_pack("{s:I, s:I, s:I, s:s, s:s}", "cid",
+		    (json_int_t)r->cid, "port", (json_int_t)r->port, "count",
+		    (json_int_t)r->count, "session", id, "why", why)) != 0)
+		log_event(
+		    LOG_ERROR, "refusal_not_recorded", LOG_INT("cid", r->cid));
 	return e;
 }
 

@@ -11,6 +11,7 @@
 #include "lib/chainlog.h"
 #include "lib/link.h"
 #include "lib/procid.h"
+#include "messages/counts.h"
 #include "messages/rules.h"
 #include "minter/state.h"
 #include "scope/grant.h"
@@ -22,7 +23,7 @@
 #define SESSION_FAMILIES_MAX 64 /* live ones */
 #define SESSION_CHILDREN_MAX 48 /* of these, the narrower ones */
 #define SESSION_DEPTH_MAX JWT_ACT_MAX
-#define SESSION_BASE_MAX 23	/* 22 characters of base64url, with NUL */
+#define SESSION_BASE_MAX 23 /* 22 characters of base64url, with NUL */
 #define SESSION_DIR_MAX 4096
 
 struct family {
@@ -67,6 +68,7 @@ struct session {
 	void *opening; /* struct opening: a caller waits, or NULL */
 	uint64_t head_seq, anchored_seq; /* of the courier's audit chain */
 	uint8_t head_hash[CHAINLOG_HASH];
+	enum counts_log log; /* what its courier says of it */
 };
 
 /* 20 base32 characters (100 random bits) behind a prefix of 2. */

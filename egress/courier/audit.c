@@ -18,7 +18,7 @@
 #define SYNC_S 0.025
 #define TEXT_MAX 512
 #define ASK_MS 60000 /* until asking for a file again */
-#define FOLD_S 60.0 /* a minute of audit_refusals */
+#define FOLD_S 60.0  /* a minute of audit_refusals */
 
 struct audit {
 	struct ev_loop *loop;
@@ -30,10 +30,11 @@ struct audit {
 	const struct rules *rules; /* NULL: nobody is known */
 	bool failed, full;
 	struct counts counts;
-	uint64_t since_ms; /* of the oldest line that is not synced */
-	uint64_t closed;	/* bytes of the files before */
-	uint64_t segment_max;	/* bytes of this one */
-	uint64_t asked_ms;	/* for the next one, or 0 */
+	enum counts_log told; /* with the last of them */
+	uint64_t since_ms;    /* of the oldest line that is not synced */
+	uint64_t closed;      /* bytes of the files before */
+	uint64_t segment_max; /* bytes of this one */
+	uint64_t asked_ms;    /* for the next one, or 0 */
 	uint64_t bytes_max, refusals_max; /* the latter in FOLD_S */
 	/* Of the minute under way, which ends with fold: written, and those
 	 * that were not. */
@@ -320,9 +321,15 @@ audit_closed(const struct audit *a)
 bool
 audit_take_counts(struct audit *a, struct counts *out)
 {
-	if (tally_empty(&a->counts))
+	enum counts_log log = a->failed ? COUNTS_LOG_FAILED
+			      : a->full ? COUNTS_LOG_FULL
+					: COUNTS_LOG_OK;
+
+	/* What is wrong is said again: the minter may be another one. */
+	if (tally_empty(&a->counts) && log == COUNTS_LOG_OK && log == a->told)
 		return false;
 	*out = a->counts;
+	out->log = a->told = log;
 	a->counts = (struct counts){0};
 	return true;
 }
@@ -486,8 +493,7 @@ put_end(struct buf *b, const struct audit_line *l)
 }
 
 static int
-put_line(
-    struct buf *b, const struct rules *rules, const struct audit_line *l)
+put_line(struct buf *b, const struct rules *rules, const struct audit_line *l)
 {
 	int r;
 

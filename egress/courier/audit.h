@@ -94,8 +94,8 @@ void audit_know(struct audit *a, const struct rules *rules);
 bool audit_failed(const struct audit *a);
 /* Why no request may go out: AUDIT_FAILED, AUDIT_FULL, or NONE. */
 enum reason audit_closed(const struct audit *a);
-/* What was told since *out was last asked for, as numbers, which begin anew.
- * False: nothing. */
+/* What was told since *out was last asked for, as numbers, which begin anew,
+ * and how the log is. False: nothing, and it is well. */
 bool audit_take_counts(struct audit *a, struct counts *out);
 
 #endif

@@ -281,6 +281,11 @@ def test_audit_quota():
     got = g.get(URL)
     assert got[0] == 503 and g.reason(got) == "audit-full", got
     assert lines(g, "full") and logged(house, "audit_full")
+    closed = [{"session": g.id, "guest": "full", "state": "full"}]
+    wait_for(lambda: house.json("status")["closed_logs"] == closed)
+    assert "the log of full (" in house.hatcheck("status").stdout.decode()
+    assert b"the log of full is full" in house.hatcheck(
+        "doctor", check=False).stdout
     size = path.stat().st_size
     assert 65536 <= size < 65536 + 4096, size
     for _ in range(20):
@@ -294,8 +299,10 @@ def test_audit_quota():
                             "not-ready" else None)(g.get(URL)))
     assert g.reason(got) == "audit-full", got
     assert len(lines(g, "full")) == 1
+    wait_for(lambda: house.json("status")["closed_logs"] == closed)
     reload(house, LIMITS)  # more room: it goes on
     wait_for(lambda: g.get(URL)[0] == 200)
+    wait_for(lambda: house.json("status")["closed_logs"] == [])
     house.hatcheck("audit", "verify")
 
 
