@@ -79,7 +79,7 @@ const struct msg_type msg_traffic_bytes = MSG_TYPE(
 
 static const struct msg_field end[] = {
 	MSG_FIELD_U32(struct traffic_end, stream),
-	MSG_FIELD_SPAN(struct traffic_end, trailers, 16 * 1024),
+	MSG_FIELD_SPAN(struct traffic_end, trailers, TRAFFIC_TRAILERS_MAX),
 };
 const struct msg_type msg_traffic_end =
     MSG_TYPE(0x0909, "traffic_end", struct traffic_end, end, MSG_NO_FD);

@@ -25,6 +25,7 @@
 #define TRAFFIC_WINDOW (128 * 1024)
 #define TRAFFIC_BODY_MAX (32 * 1024)
 #define TRAFFIC_HEAD_MAX (128 * 1024)
+#define TRAFFIC_TRAILERS_MAX (16 * 1024)
 #define TRAFFIC_STREAMS_MAX 512 /* at once, per session */
 
 /* How the guest named its destination (docs/ARCHITECTURE.md). */

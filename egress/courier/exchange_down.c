@@ -318,10 +318,14 @@ on_end(struct exchange *e, const struct head *trailers)
 
 	if (r != 0)
 		return body_reason(e->body, r);
-	if (set == NULL || (e->trailers = buf_new(TRAFFIC_HEAD_MAX)) == NULL ||
-	    (trailers != NULL && scrub_fields(set, trailers, e->trailers) != 0))
+	e->trailers = buf_new(TRAFFIC_TRAILERS_MAX);
+	if (set == NULL || e->trailers == NULL)
 		return REASON_CREDENTIAL_ECHO;
-	return REASON_NONE;
+	if (trailers != NULL)
+		r = scrub_fields(set, trailers, e->trailers);
+	if (r == ERR_TOO_BIG)
+		return broken(e, "trailers too long");
+	return r == 0 ? REASON_NONE : REASON_CREDENTIAL_ECHO;
 }
 
 /* The answer is complete. True: the exchange goes on. */

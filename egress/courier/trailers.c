@@ -11,6 +11,7 @@ may_follow(struct span name, const struct slot *const *slots, size_t n)
 {
 	return !head_forbidden_trailer(name) &&
 	       !span_is(name, "accept-encoding") &&
+	       !span_is(name, "origin") && !span_is(name, "sec-fetch-site") &&
 	       !coding_allows_messages(name) &&
 	       !carriers_is_header(name, slots, n);
 }

@@ -173,7 +173,7 @@ wait_for_upgrade(struct exchange *x)
 static bool
 send_end(struct exchange *x, const struct head *trailers)
 {
-	struct buf *packed = buf_new(16 * 1024);
+	struct buf *packed = buf_new(TRAFFIC_TRAILERS_MAX);
 	struct traffic_end m = {.stream = x->id};
 	bool good = false;
 

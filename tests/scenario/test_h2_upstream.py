@@ -233,6 +233,22 @@ def test_trailers_and_interim():
     run()
 
 
+def test_long_trailers():
+    "trailers that no message can carry end the answer, and are not waited for"
+    @with_house
+    def run(h):
+        for size, want in ((16000, 200), (20000, "upstream-broken"),
+                           (60000, "upstream-broken")):
+            up.answer = lambda c, r: c.respond(
+                r.id, 200, [], b"body",
+                [("x", "y" * 4000) for _ in range(size // 4000)])
+            got = h.get(te=1)
+            assert (got if isinstance(got, str) else got[0]) == want, got
+        assert [x.get("reason") for x in h.lines()
+                if x["event"] == "done"] == [None] + 2 * ["upstream-broken"]
+    run()
+
+
 def test_duplex():
     "both sides talk at once; an upload may outlive its answer's head"
     @with_house

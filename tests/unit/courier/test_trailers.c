@@ -50,7 +50,7 @@ are_refused(void **state)
 	    "xoddname", "x-api-key", "authorization", "cookie", "host",
 	    "content-length", "x-http-method-override", "x-forwarded-proto",
 	    "forwarded", "range", "accept-encoding", "grpc-accept-encoding",
-	    "content-type", "expect"};
+	    "content-type", "expect", "origin", "sec-fetch-site"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
