@@ -46,7 +46,8 @@ struct link {
 	 * the lowest priority it runs after all else, also when a frame was
 	 * queued by a prepare watcher, which another one would miss. */
 	struct ev_timer turn;
-	struct ev_idle more;	/* frames left over from this turn */
+	/* Frames left over from this turn: in the next, however busy. */
+	struct ev_timer more;
 	struct link_options o;
 	int fd;
 	struct buf *in, *out;
@@ -116,7 +117,7 @@ break_link(struct link *l, int err)
 	ev_io_stop(l->loop, &l->readable);
 	ev_io_stop(l->loop, &l->writable);
 	ev_clear_pending(l->loop, &l->turn);
-	ev_idle_stop(l->loop, &l->more);
+	ev_timer_stop(l->loop, &l->more);
 	close_fds(l);
 	if (l->o.on_break != NULL)
 		l->o.on_break(l->o.ctx, l, err);
@@ -342,6 +343,15 @@ read_frames(struct link *l)
 }
 
 static void
+next_turn(struct link *l)
+{
+	if (ev_is_active(&l->more))
+		return;
+	ev_timer_set(&l->more, 0., 0.);
+	ev_timer_start(l->loop, &l->more);
+}
+
+static void
 deliver(struct link *l)
 {
 	int r = read_frames(l);
@@ -351,13 +361,13 @@ deliver(struct link *l)
 	if (r < 0)
 		break_link(l, r);
 	else if (r == 1)
-		ev_idle_start(l->loop, &l->more);
+		next_turn(l);
 	else
-		ev_idle_stop(l->loop, &l->more);
+		ev_timer_stop(l->loop, &l->more);
 }
 
 static void
-on_more(struct ev_loop *loop, struct ev_idle *w, int events)
+on_more(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	(void)loop;
 	(void)events;
@@ -465,7 +475,8 @@ start_watchers(struct link *l)
 	ev_io_init(&l->writable, on_writable, l->fd, EV_WRITE);
 	ev_timer_init(&l->turn, on_turn, 0., 0.);
 	ev_set_priority(&l->turn, EV_MINPRI);
-	ev_idle_init(&l->more, on_more);
+	ev_timer_init(&l->more, on_more, 0., 0.);
+	ev_set_priority(&l->more, ev_priority(&l->readable));
 	l->readable.data = l;
 	l->writable.data = l;
 	l->turn.data = l;
@@ -515,7 +526,7 @@ link_free(struct link *l)
 	ev_io_stop(l->loop, &l->readable);
 	ev_io_stop(l->loop, &l->writable);
 	ev_clear_pending(l->loop, &l->turn);
-	ev_idle_stop(l->loop, &l->more);
+	ev_timer_stop(l->loop, &l->more);
 	close_fds(l);
 	close(l->fd);
 	buf_free(l->in);

@@ -171,6 +171,37 @@ many_frames_all_arrive(void **state)
 }
 
 static void
+on_always(struct ev_loop *loop, struct ev_io *w, int events)
+{
+	(void)loop;
+	(void)w;
+	(void)events;
+}
+
+/* More frames than one turn takes, and a neighbour that is never done. */
+static void
+a_busy_loop_keeps_no_frame_waiting(void **state)
+{
+	struct fixture *f = *state;
+	struct traffic_bytes body = {.stream = 1, .bytes = span_str("xyz")};
+	struct ev_io busy;
+	int fd[2];
+
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	ev_io_init(&busy, on_always, fd[0], EV_READ);
+	ev_io_start(f->loop, &busy);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(
+		    link_send(f->a.l, &msg_traffic_bytes, &body, -1), 0);
+	turn(f, 50);
+	assert_int_equal(f->b.got, 300);
+	ev_io_stop(f->loop, &busy);
+	close(fd[0]);
+	close(fd[1]);
+}
+
+static void
 an_unlisted_type_breaks_the_link(void **state)
 {
 	struct fixture *f = *state;
@@ -322,6 +353,7 @@ main(void)
 		T(fds_arrive_with_their_frames),
 		T(many_fds_all_arrive),
 		T(many_frames_all_arrive),
+		T(a_busy_loop_keeps_no_frame_waiting),
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
 		T(fds_without_frames_break_the_link),
