@@ -9,7 +9,7 @@ struct client {
 	struct guest g;
 	SSL_CTX *ctx;
 	SSL *ssl;
-	int failed; /* the handshake did */
+	int failed;	  /* the handshake did */
 	const char *alpn; /* as on the wire, or NULL */
 };
 
@@ -55,9 +55,9 @@ start_tls(struct client *c, const char *sni)
 		SSL_set1_host(c->ssl, sni);
 	}
 	if (c->alpn != NULL)
-		assert_int_equal(SSL_set_alpn_protos(c->ssl,
-				     (const uint8_t *)c->alpn,
-				     (unsigned)strlen(c->alpn)),
+		assert_int_equal(
+		    SSL_set_alpn_protos(c->ssl, (const uint8_t *)c->alpn,
+			(unsigned)strlen(c->alpn)),
 		    0);
 	SSL_set_fd(c->ssl, c->g.fd);
 	while ((r = SSL_connect(c->ssl)) != 1) {
