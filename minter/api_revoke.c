@@ -7,7 +7,7 @@
 #include "lib/log.h"
 #include "minter/change.h"
 #include "minter/finish.h"
-#include "minter/links.h"
+#include "minter/pair.h"
 #include "minter/token.h"
 
 #include <stdlib.h>
@@ -173,7 +173,7 @@ cut_changes(struct revoking *v)
 		if (s->over || (!s->changed && !busy))
 			continue;
 		cuts_add(v->cuts, s, kind, v->name);
-		links_publish(v->m, s);
+		pair_publish(v->m, s);
 	}
 	change_spread(v->m, NULL, NULL);
 }

@@ -3,70 +3,14 @@
  * and of it nothing but the keys. At a bound: a finding, never a guess. */
 #include "minter/audit_verify.h"
 
-#include "keys/json.h"
-#include "lib/log.h"
-#include "lib/segments.h"
 #include "minter/audit.h"
+#include "minter/audit_said.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-struct anchor {
-	char session[SEGMENT_CHAIN_MAX];
-	uint64_t seq;
-	char file[SEGMENT_NAME_MAX]; /* where it stands, and in which line */
-	uint64_t line;
-	uint8_t hash[CHAINLOG_HASH];
-	bool met; /* the session's file has that line */
-};
-
-/* What retention took away, as the minter's chain says. */
-struct removal {
-	char session[SEGMENT_CHAIN_MAX];
-	uint64_t from, upto;
-};
-
-struct check {
-	int dirfd;
-	audit_verify_note *note;
-	void *ctx;
-	struct audit_report report;
-	struct jwks keys;
-	struct anchor *anchors;
-	size_t n_anchors, room;
-	struct removal *removals; /* sorted */
-	size_t n_removals, removals_room;
-	struct part *parts; /* sorted */
-	size_t n_parts, parts_room;
-	/* What is being read. */
-	const char *session;
-	char file[SEGMENT_NAME_MAX];
-	uint64_t base; /* seq of the line before the file's first */
-};
-
-/* A file of a chain. */
-struct part {
-	char chain[SEGMENT_CHAIN_MAX];
-	uint32_t n;
-};
-
-__attribute__((format(printf, 5, 6))) static void
-note(struct check *c, enum audit_note kind, const char *file, uint64_t line,
-    const char *fmt, ...)
-{
-	char text[400], safe[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	log_escape(span_str(text), safe, sizeof(safe));
-	c->report.bad += kind == AUDIT_BAD;
-	c->note(c->ctx, kind, file, line, safe);
-}
 
 static int
 read_keys(struct check *c, const char *path)
@@ -78,7 +22,7 @@ read_keys(struct check *c, const char *path)
 	const char *name = path != NULL ? path : AUDIT_KEYS;
 
 	if (fd < 0) {
-		note(c, path != NULL ? AUDIT_BAD : AUDIT_WARNING, name, 0,
+		said_note(c, path != NULL ? AUDIT_BAD : AUDIT_WARNING, name, 0,
 		    "no public keys: anchors cannot be checked");
 		return 0;
 	}
@@ -87,233 +31,8 @@ read_keys(struct check *c, const char *path)
 	if (n < 0)
 		return ERR_IO;
 	if (jwks_parse(span_of(text, (size_t)n), &c->keys) != 0)
-		note(c, AUDIT_BAD, name, 0, "is no strict JWKS document");
+		said_note(c, AUDIT_BAD, name, 0, "is no strict JWKS document");
 	return 0;
-}
-
-/* Room for one more of size bytes behind n in *list. */
-static void *
-grow(void *list, size_t n, size_t *room, size_t size)
-{
-	size_t more = *room == 0 ? 64 : *room * 2;
-	void **at = list, *p;
-
-	if (n < *room)
-		return *at;
-	if ((p = reallocarray(*at, more, size)) == NULL)
-		return NULL;
-	*at = p;
-	*room = more;
-	return p;
-}
-
-static struct anchor *
-add_anchor(struct check *c)
-{
-	if (grow(&c->anchors, c->n_anchors, &c->room, sizeof(*c->anchors)) ==
-	    NULL)
-		return NULL;
-	return &c->anchors[c->n_anchors++];
-}
-
-static bool
-read_anchor(const json_t *o, const char *seq, struct anchor *a)
-{
-	const char *hash = json_text(o, "hash");
-	size_t n = 0;
-
-	memset(a, 0, sizeof(*a));
-	return hash != NULL &&
-	       json_text_copy(o, "session", a->session, sizeof(a->session)) ==
-		   0 &&
-	       json_u64(o, seq, INT64_MAX, &a->seq) == 0 &&
-	       b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
-	       n == sizeof(a->hash);
-}
-
-static int
-check_signature(const struct check *c, const json_t *o, struct span message)
-{
-	const char *kid = json_text(o, "kid"), *text = json_text(o, "sig");
-	uint8_t sig[SIGNING_SIGNATURE];
-	size_t n = 0;
-
-	if (kid == NULL || text == NULL ||
-	    b64url_get(span_str(text), sig, sizeof(sig), &n) != 0)
-		return ERR_FORMAT;
-	return jwks_verify(&c->keys, span_str(kid), message, span_of(sig, n));
-}
-
-/* Signed by one of our keys? Notes it if not; an err only without memory. */
-static int
-check_signed(struct check *c, const json_t *o, uint64_t line, const char *what,
-    int made, struct span message, bool *good)
-{
-	int r = made != 0 ? made : check_signature(c, o, message);
-
-	*good = false;
-	if (r == ERR_NOMEM)
-		return r;
-	/* Whoever forged them would take the keys away. */
-	if (c->keys.n == 0 && c->report.anchors <= 1)
-		note(c, AUDIT_BAD, c->file, line,
-		    "there are anchors, but no public keys to check them "
-		    "with");
-	if (c->keys.n != 0 && r != 0)
-		note(c, AUDIT_BAD, c->file, line, "%s %s", what,
-		    r == ERR_NOT_FOUND
-			? "is signed with a key that is not among the public "
-			  "keys"
-			: "is forged: its signature is wrong");
-	*good = r == 0 || c->keys.n == 0;
-	return 0;
-}
-
-/* Kept: the session's file must have this line, if it has it at all. */
-static int
-keep_anchor(struct check *c, struct anchor *a, uint64_t line)
-{
-	struct anchor *slot = add_anchor(c);
-
-	if (slot == NULL)
-		return ERR_NOMEM;
-	a->line = line;
-	memcpy(a->file, c->file, sizeof(a->file));
-	*slot = *a;
-	return 0;
-}
-
-static int
-take_anchor(struct check *c, const json_t *o, uint64_t line)
-{
-	struct buf *m = buf_new(256);
-	struct anchor a;
-	bool good;
-	int r = m == NULL ? ERR_NOMEM : 0;
-
-	c->report.anchors++;
-	if (r == 0 && !read_anchor(o, "head", &a)) {
-		note(c, AUDIT_BAD, c->file, line, "an anchor is malformed");
-	} else if (r == 0) {
-		r = audit_anchor_message(a.session, a.seq, a.hash, m);
-		r = check_signed(
-		    c, o, line, "an anchor", r, buf_span(m), &good);
-		if (r == 0 && good)
-			r = keep_anchor(c, &a, line);
-	}
-	buf_free(m);
-	return r;
-}
-
-static int
-keep_removal(struct check *c, const struct anchor *a, uint64_t from)
-{
-	struct removal *v;
-
-	if (grow(&c->removals, c->n_removals, &c->removals_room,
-		sizeof(*c->removals)) == NULL)
-		return ERR_NOMEM;
-	v = &c->removals[c->n_removals++];
-	*v = (struct removal){.from = from, .upto = a->seq};
-	memcpy(v->session, a->session, sizeof(v->session));
-	return 0;
-}
-
-/* Believed only with its signature: keys are needed here. */
-static int
-take_removal(struct check *c, const json_t *o, uint64_t line)
-{
-	struct buf *m = buf_new(256);
-	struct anchor a;
-	uint64_t from;
-	bool good;
-	int r = m == NULL ? ERR_NOMEM : 0;
-
-	if (r == 0 && (!read_anchor(o, "upto", &a) ||
-			  json_u64(o, "from", a.seq, &from) != 0)) {
-		note(c, AUDIT_BAD, c->file, line,
-		    "a statement of removal is malformed");
-	} else if (r == 0) {
-		r = audit_removed_message(a.session, from, a.seq, a.hash, m);
-		r = check_signed(c, o, line, "a statement of removal", r,
-		    buf_span(m), &good);
-		if (r == 0 && good && c->keys.n != 0 &&
-		    (r = keep_anchor(c, &a, line)) == 0)
-			r = keep_removal(c, &a, from);
-	}
-	buf_free(m);
-	return r;
-}
-
-/* A session begins with a line here: one without was cut off with it. Kept
- * as an anchor of nothing, before its first line. */
-static int
-take_session(struct check *c, const json_t *o, uint64_t line)
-{
-	struct anchor a = {0};
-
-	if (json_text_copy(o, "session", a.session, sizeof(a.session)) != 0) {
-		note(c, AUDIT_BAD, c->file, line, "it names no session");
-		return 0;
-	}
-	return keep_anchor(c, &a, line);
-}
-
-static int
-each_minter_line(void *ctx, const struct chainlog_head *at, struct span line)
-{
-	struct check *c = ctx;
-	json_t *whole = json_strict(line);
-	json_t *carried = json_object_get(whole, "line");
-	const json_t *o = carried != NULL ? carried : whole;
-	const char *event = json_text(o, "event");
-	uint64_t number = at->seq - c->base;
-	int r = 0;
-
-	c->report.lines++;
-	if (o == NULL || event == NULL)
-		note(c, AUDIT_BAD, c->file, number,
-		    "the line is no JSON object with an event");
-	else if (strcmp(event, "anchor") == 0)
-		r = take_anchor(c, o, number);
-	else if (strcmp(event, "audit_removed") == 0)
-		r = take_removal(c, o, number);
-	else if (strcmp(event, "session_created") == 0)
-		r = take_session(c, o, number);
-	json_decref(whole);
-	return r;
-}
-
-static int
-compare(const struct anchor *a, const char *session, uint64_t seq)
-{
-	int c = strcmp(a->session, session);
-
-	return c != 0 ? c : a->seq < seq ? -1 : a->seq > seq;
-}
-
-static int
-order(const void *a, const void *b)
-{
-	const struct anchor *y = b;
-
-	return compare(a, y->session, y->seq);
-}
-
-/* The first anchor that is not before this line; they are sorted by now. */
-static size_t
-first_anchor(const struct check *c, const char *session, uint64_t seq)
-{
-	size_t low = 0, high = c->n_anchors;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (compare(&c->anchors[mid], session, seq) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
 }
 
 static int
@@ -323,14 +42,14 @@ each_session_line(void *ctx, const struct chainlog_head *at, struct span line)
 
 	(void)line;
 	c->report.lines++;
-	for (size_t i = first_anchor(c, c->session, at->seq);
+	for (size_t i = said_first(c, c->session, at->seq);
 	     i < c->n_anchors &&
-	     compare(&c->anchors[i], c->session, at->seq) == 0;
+	     said_compare(&c->anchors[i], c->session, at->seq) == 0;
 	     i++) {
 		struct anchor *a = &c->anchors[i];
 		a->met = true;
 		if (memcmp(a->hash, at->hash, CHAINLOG_HASH) != 0)
-			note(c, AUDIT_BAD, c->file, at->seq - c->base,
+			said_note(c, AUDIT_BAD, c->file, at->seq - c->base,
 			    "the line is not the one that %s:%llu anchored",
 			    a->file, (unsigned long long)a->line);
 	}
@@ -349,7 +68,7 @@ check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
 	char why[256] = "";
 
 	if (f == NULL) {
-		note(c, AUDIT_BAD, c->file, 0, "cannot be read: %s",
+		said_note(c, AUDIT_BAD, c->file, 0, "cannot be read: %s",
 		    strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -363,24 +82,9 @@ check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
 	if (r != ERR_CRYPTO && r != ERR_FORMAT && r != ERR_TRUNCATED &&
 	    r != ERR_TOO_BIG)
 		return r;
-	note(c, AUDIT_BAD, c->file, line, "%s",
+	said_note(c, AUDIT_BAD, c->file, line, "%s",
 	    why[0] != '\0' ? why : err_text(r));
 	return 0;
-}
-
-/* As far as statements of removal reach from the session's first line on. */
-static uint64_t
-removed_upto(const struct check *c, const char *session)
-{
-	uint64_t upto = 0;
-
-	for (size_t i = 0; i < c->n_removals; i++) {
-		const struct removal *v = &c->removals[i];
-		if (strcmp(v->session, session) == 0 && v->from <= upto + 1 &&
-		    v->upto > upto)
-			upto = v->upto;
-	}
-	return upto;
 }
 
 /* Anchors of lines that are gone: the last of them must be what the first
@@ -388,7 +92,7 @@ removed_upto(const struct check *c, const char *session)
 static void
 excuse(struct check *c, const char *session, const struct chainlog_head *start)
 {
-	for (size_t i = first_anchor(c, session, 0);
+	for (size_t i = said_first(c, session, 0);
 	     i < c->n_anchors && strcmp(c->anchors[i].session, session) == 0 &&
 	     c->anchors[i].seq <= start->seq;
 	     i++) {
@@ -396,7 +100,7 @@ excuse(struct check *c, const char *session, const struct chainlog_head *start)
 		a->met = true;
 		if (a->seq == start->seq && a->seq != 0 &&
 		    memcmp(a->hash, start->hash, CHAINLOG_HASH) != 0)
-			note(c, AUDIT_BAD, c->file, 1,
+			said_note(c, AUDIT_BAD, c->file, 1,
 			    "the line before this one is not the one that "
 			    "%s:%llu names",
 			    a->file, (unsigned long long)a->line);
@@ -414,7 +118,7 @@ find_start(struct check *c, const struct part *p, struct chainlog_head *head)
 	if (fd >= 0)
 		close(fd);
 	if (r != 0 && r != ERR_NOMEM)
-		note(c, AUDIT_BAD, c->file, 1,
+		said_note(c, AUDIT_BAD, c->file, 1,
 		    "the files before it are missing, and its own ends cannot "
 		    "be read");
 	return r == ERR_NOMEM ? r : 0;
@@ -425,15 +129,15 @@ static void
 judge_start(
     struct check *c, const char *chain, const struct chainlog_head *start)
 {
-	uint64_t upto = removed_upto(c, chain);
+	uint64_t upto = said_removed(c, chain);
 
 	if (start->seq > upto)
-		note(c, AUDIT_BAD, c->file, 0,
+		said_note(c, AUDIT_BAD, c->file, 0,
 		    "lines up to %llu are missing; retention removed them up "
 		    "to %llu only",
 		    (unsigned long long)start->seq, (unsigned long long)upto);
 	else
-		note(c, AUDIT_GOOD, c->file, 0,
+		said_note(c, AUDIT_GOOD, c->file, 0,
 		    "removed by retention up to seq %llu",
 		    (unsigned long long)start->seq);
 	excuse(c, chain, start);
@@ -452,7 +156,7 @@ check_chain(struct check *c, const struct part *p, size_t n,
 	for (size_t i = 0; r == 0 && bad == c->report.bad && i < n; i++) {
 		segment_name(p[i].chain, p[i].n, c->file);
 		if (p[i].n != next)
-			note(c, AUDIT_BAD, c->file, 0,
+			said_note(c, AUDIT_BAD, c->file, 0,
 			    "the file before it is missing");
 		else
 			r = check_file(c, p[i].n == 1, p[i].chain, each, head);
@@ -467,12 +171,12 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 {
 	uint64_t last = 0;
 
-	for (size_t i = first_anchor(c, c->session, 0);
+	for (size_t i = said_first(c, c->session, 0);
 	     i < c->n_anchors && strcmp(c->anchors[i].session, c->session) == 0;
 	     i++) {
 		struct anchor *a = &c->anchors[i];
 		if (!a->met && a->seq != 0 && whole)
-			note(c, AUDIT_BAD, c->file, a->seq - c->base,
+			said_note(c, AUDIT_BAD, c->file, a->seq - c->base,
 			    "the file ends at line %llu, but %s:%llu anchored "
 			    "this one: its tail was cut",
 			    (unsigned long long)(head->seq - c->base), a->file,
@@ -483,7 +187,8 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 	if (!whole || head->seq <= last)
 		return;
 	c->report.unanchored += head->seq - last;
-	note(c, AUDIT_WARNING, c->file, last > c->base ? last - c->base + 1 : 1,
+	said_note(c, AUDIT_WARNING, c->file,
+	    last > c->base ? last - c->base + 1 : 1,
 	    "%llu lines after the last anchor: had more been cut off there, "
 	    "it would not show",
 	    (unsigned long long)(head->seq - last));
@@ -497,9 +202,9 @@ check_session(struct check *c, const struct part *p, size_t n)
 
 	c->session = p->chain;
 	segment_name(p->chain, p->n, c->file);
-	size_t at = first_anchor(c, p->chain, 0);
+	size_t at = said_first(c, p->chain, 0);
 	if (at == c->n_anchors || strcmp(c->anchors[at].session, p->chain) != 0)
-		note(c, AUDIT_BAD, c->file, 0,
+		said_note(c, AUDIT_BAD, c->file, 0,
 		    "no line of %s made or anchored this session: lines were "
 		    "cut off there",
 		    AUDIT_FILE);
@@ -511,7 +216,7 @@ check_session(struct check *c, const struct part *p, size_t n)
 	if (r == 0)
 		check_tail(c, &head, bad == c->report.bad);
 	if (r == 0 && bad == c->report.bad)
-		note(c, AUDIT_GOOD, c->file, 0, "%llu lines in one chain",
+		said_note(c, AUDIT_GOOD, c->file, 0, "%llu lines in one chain",
 		    (unsigned long long)head.seq);
 	return r;
 }
@@ -534,10 +239,10 @@ add_part(struct check *c, const char *file)
 	if (n < 6 || strcmp(file + n - 6, ".jsonl") != 0)
 		return 0;
 	if (!segment_parse(file, p.chain, &p.n)) {
-		note(c, AUDIT_WARNING, file, 0, "is no session's file");
+		said_note(c, AUDIT_WARNING, file, 0, "is no session's file");
 		return 0;
 	}
-	if (grow(&c->parts, c->n_parts, &c->parts_room, sizeof(p)) == NULL)
+	if (said_grow(&c->parts, c->n_parts, &c->parts_room, sizeof(p)) == NULL)
 		return ERR_NOMEM;
 	c->parts[c->n_parts++] = p;
 	return 0;
@@ -599,53 +304,26 @@ check_missing_files(struct check *c)
 		if (a->met || a->seq == 0)
 			continue;
 		segment_name(a->session, 1, file);
-		uint64_t upto = removed_upto(c, a->session);
+		uint64_t upto = said_removed(c, a->session);
 		if (a->seq <= upto) {
-			note(c, AUDIT_GOOD, file, 0,
+			said_note(c, AUDIT_GOOD, file, 0,
 			    "removed by retention up to seq %llu",
 			    (unsigned long long)upto);
 			for (size_t j = i; j < c->n_anchors; j++)
 				c->anchors[j].met |=
-				    compare(&c->anchors[j], a->session, upto) <=
-					0 &&
+				    said_compare(&c->anchors[j], a->session,
+					upto) <= 0 &&
 				    strcmp(c->anchors[j].session, a->session) ==
 					0;
 			continue;
 		}
-		note(c, AUDIT_BAD, file, 0, "is missing; %s:%llu anchored it",
-		    a->file, (unsigned long long)a->line);
+		said_note(c, AUDIT_BAD, file, 0,
+		    "is missing; %s:%llu anchored it", a->file,
+		    (unsigned long long)a->line);
 		for (size_t j = i; j < c->n_anchors; j++)
 			c->anchors[j].met |=
 			    strcmp(c->anchors[j].session, a->session) == 0;
 	}
-}
-
-static int
-by_removal(const void *a, const void *b)
-{
-	const struct removal *x = a, *y = b;
-	int c = strcmp(x->session, y->session);
-
-	return c != 0 ? c : x->from < y->from ? -1 : x->from > y->from;
-}
-
-static void
-sort_lists(struct check *c)
-{
-	if (c->n_anchors > 0)
-		qsort(c->anchors, c->n_anchors, sizeof(c->anchors[0]), order);
-	if (c->n_removals > 0)
-		qsort(c->removals, c->n_removals, sizeof(c->removals[0]),
-		    by_removal);
-}
-
-/* Its lines were read, or excused: none of them is a missing file's. */
-static void
-meet_all(struct check *c, const char *chain)
-{
-	for (size_t i = first_anchor(c, chain, 0);
-	     i < c->n_anchors && strcmp(c->anchors[i].session, chain) == 0; i++)
-		c->anchors[i].met = true;
 }
 
 /* What may be missing of it stands in it. */
@@ -670,14 +348,14 @@ check_minter(struct check *c)
 		r = find_start(c, p, &start);
 	head = start;
 	if (r == 0 && bad == c->report.bad)
-		r = check_chain(c, p, n, each_minter_line, &head);
-	sort_lists(c);
+		r = check_chain(c, p, n, said_line, &head);
+	said_sort(c);
 	segment_name(p->chain, p->n, c->file);
 	if (r == 0 && p->n != 1 && bad == c->report.bad)
 		judge_start(c, p->chain, &start);
-	meet_all(c, p->chain);
+	said_meet(c, p->chain);
 	if (r == 0 && bad == c->report.bad)
-		note(c, AUDIT_GOOD, c->file, 0,
+		said_note(c, AUDIT_GOOD, c->file, 0,
 		    "%llu lines in one chain, %llu anchors; lines cut off "
 		    "its own end would not show",
 		    (unsigned long long)(head.seq - start.seq),

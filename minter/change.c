@@ -8,6 +8,7 @@
 #include "minter/api.h"
 #include "minter/document.h"
 #include "minter/links.h"
+#include "minter/pair.h"
 #include "scope/grant_json.h"
 
 #include <stdlib.h>
@@ -143,7 +144,7 @@ on_described(void *ctx, int err, const void *answer)
 		log_event(LOG_WARN, "session_not_described",
 		    LOG_STR("session", t->session), LOG_ERR(err));
 	if (s != NULL)
-		links_publish(m, s);
+		pair_publish(m, s);
 	await(m, s, t);
 }
 
@@ -211,7 +212,7 @@ end_grant(struct minter *m, struct session *s, const char *until_name)
 		return; /* everything is cut already */
 	struct cuts *c = cuts_new(m, nothing, NULL);
 	cuts_add(c, s, RULES_CUT_GRANT, name);
-	links_publish(m, s);
+	pair_publish(m, s);
 	cuts_run(c);
 }
 
@@ -635,7 +636,7 @@ change_remove(struct minter *m, struct admin_call *call, const json_t *body)
 		if (!s->changed)
 			continue;
 		cuts_add(c, s, RULES_CUT_GRANT, name);
-		links_publish(m, s);
+		pair_publish(m, s);
 	}
 	change_spread(m, NULL, NULL);
 	cuts_run(c);

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "messages/keeper.h"
 #include "minter/links.h"
+#include "minter/pair.h"
 
 #include <stdlib.h>
 
@@ -165,7 +166,7 @@ tell_gates(struct minter *m)
 		return;
 	m->n_public_keys = set.n;
 	for (struct session *s = m->sessions; s != NULL; s = s->next)
-		links_publish(m, s);
+		pair_publish(m, s);
 }
 
 static void

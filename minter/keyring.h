@@ -12,7 +12,6 @@
 
 /* The vault's state changed: ask for what is missing. */
 void keyring_vault_changed(struct minter *m);
-/* The public halves of the token keys as JWKS JSON; new string or NULL. */
 /* A fresh token key, stored by the vault before it signs; the one before
  * verifies for KEYRING_OVERLAP_S more. Gates are told before done(ctx, err),
  * which may be NULL. One at a time: ERR_SEQUENCE. */
@@ -22,6 +21,7 @@ typedef void keyring_done(void *ctx, int err);
 void keyring_rotate(struct minter *m, keyring_done *done, void *ctx);
 /* Rotates by age; tells gates when a key's overlap is over. */
 void keyring_tick(struct minter *m);
+/* The public halves of the token keys as JWKS JSON; new string or NULL. */
 char *keyring_jwks(struct minter *m);
 MUST_USE int keyring_public(struct minter *m, struct jwks *out);
 /* Why are there no keys? A sentence and what to do. */

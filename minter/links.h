@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The minter's siblings: the supervisor (fatal when lost), the vault (may
- * be restarted), and each session's gate and courier.
+ * be restarted). Each session's gate and courier: minter/pair.h.
  */
 #ifndef MINTER_LINKS_H
 #define MINTER_LINKS_H
@@ -22,9 +22,4 @@ void
 links_describe(struct minter *m, struct session *s, rpc_done *done, void *ctx);
 /* End it for good. */
 void links_end(struct minter *m, struct session *s, rpc_done *done, void *ctx);
-/* Send gate and courier what s now is (its documents whole). */
-void links_publish(struct minter *m, struct session *s);
-/* A new or renewed family. */
-void links_family(struct minter *m, struct session *s, const struct family *f);
-
 #endif

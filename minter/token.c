@@ -9,7 +9,7 @@
 #include "minter/child.h"
 #include "minter/cut.h"
 #include "minter/keyring.h"
-#include "minter/links.h"
+#include "minter/pair.h"
 
 #include <stdlib.h>
 
@@ -200,7 +200,7 @@ mint(struct minter *m, struct session *s, struct family *f, int64_t now,
 	f->row = row;
 	if (fresh)
 		insert(s, f);
-	links_family(m, s, f);
+	pair_family(m, s, f);
 	a->status = 200;
 	a->expires_in = (uint32_t)(row.expires - now);
 	memcpy(a->family, row.id, sizeof(a->family));
