@@ -76,6 +76,24 @@ keep_removal(json_t *of, json_t *line)
 	return json_array_append(list, line) == 0 ? 0 : ERR_NOMEM;
 }
 
+/* Of what may be a long line, who it is: that always fits into one. */
+static int
+keep_begun(json_t *of, const json_t *line)
+{
+	static const char *const kept[] = {
+	    "seq", "event", "time", "session", "guest"};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		json_t *v = json_object_get(line, kept[i]);
+		if (v != NULL && json_object_set(o, kept[i], v) != 0) {
+			json_decref(o);
+			return ERR_NOMEM;
+		}
+	}
+	return json_object_set_new(of, "begun", o) == 0 ? 0 : ERR_NOMEM;
+}
+
 static int
 keep(struct carry *c, json_t *line)
 {
@@ -91,9 +109,7 @@ keep(struct carry *c, json_t *line)
 		return keep_anchor(of, line);
 	if (strcmp(event, "audit_removed") == 0)
 		return keep_removal(of, line);
-	if (strcmp(event, "session_created") == 0)
-		return json_object_set(of, "begun", line) == 0 ? 0 : ERR_NOMEM;
-	return 0;
+	return strcmp(event, "session_created") == 0 ? keep_begun(of, line) : 0;
 }
 
 static int

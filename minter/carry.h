@@ -3,7 +3,8 @@
  * The oldest files of the minter's own chain may go too (minter/retain.h),
  * though verify needs what they say of sessions that go on: where one began,
  * its newest anchor, what retention removed of it. That is said again before,
- * at the chain's end, each line as it was, with the signature it had:
+ * at the chain's end, each line as it was, with the signature it had (of a
+ * beginning: who it was):
  *
  *	"event":"carried","line":{"seq":7,"event":"anchor","session":"s-…",…}
  *
