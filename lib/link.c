@@ -17,7 +17,10 @@
 #define FDS_MAX 16	  /* fds that wait, each way */
 #define READ_FIRST 4096   /* bytes asked for in one read; */
 #define READ_LAST 65536   /* doubled when it is full: most links are quiet */
-#define FRAMES_PER_TURN 64 /* then other watchers get their turn */
+/* Then other watchers get their turn. Frames that take long, as one that must
+ * be on disk does, are no more in number than fit into this time. */
+#define FRAMES_PER_TURN 64
+#define MS_PER_TURN 2
 #define QUEUE_DEFAULT (1024 * 1024)
 #define SEND_ROOM (512 * 1024) /* or what the kernel allows */
 
@@ -320,10 +323,21 @@ out_of_frames(const struct link *l)
 	return l->n_in_fds > 1 ? ERR_FORMAT : 0;
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 /* 0, 1 when frames are left for the next turn, or an err. */
 static int
 read_frames(struct link *l)
 {
+	int64_t until = now_ms() + MS_PER_TURN;
+
 	for (int i = 0; i < FRAMES_PER_TURN; i++) {
 		struct span in = buf_span(l->in);
 		struct msg_header h;
@@ -338,6 +352,8 @@ read_frames(struct link *l)
 		if (r != 0 || l->broken)
 			return r;
 		buf_consume(l->in, MSG_HEADER_LEN + h.len);
+		if (now_ms() > until)
+			break;
 	}
 	return 1;
 }
@@ -562,15 +578,6 @@ fail:
 	if (fd >= 0)
 		close(fd);
 	return r;
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static int

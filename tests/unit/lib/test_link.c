@@ -201,6 +201,50 @@ a_busy_loop_keeps_no_frame_waiting(void **state)
 	close(fd[1]);
 }
 
+static int
+on_slow(void *ctx, struct link *l, const void *m, int fd)
+{
+	usleep(20 * 1000);
+	return on_bytes(ctx, l, m, fd);
+}
+
+/* Frames that take long each: a neighbour waits for one, not for all. */
+static void
+slow_frames_do_not_stop_the_neighbours(void **state)
+{
+	static const struct link_rule slow[] = {
+		{&msg_traffic_bytes, on_slow},
+	};
+	struct fixture *f = *state;
+	struct traffic_bytes body = {.stream = 1, .bytes = span_str("xyz")};
+	struct end c = {0}, d = {0};
+	struct link_options o = {.self = LINK_VAULT,
+	    .peer = LINK_GATE,
+	    .rules = slow,
+	    .n_rules = 1,
+	    .ctx = &d,
+	    .on_break = on_break};
+	int fds[2];
+
+	assert_int_equal(link_pair(fds), 0);
+	make_end(f, &c, fds[0], LINK_GATE, LINK_VAULT);
+	assert_int_equal(link_new(f->loop, fds[1], &o, &d.l), 0);
+	turn(f, 5); /* greetings */
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(
+		    link_send(c.l, &msg_traffic_bytes, &body, -1), 0);
+	while (d.got == 0)
+		turn(f, 1);
+	assert_int_equal(link_send(f->a.l, &msg_traffic_bytes, &body, -1), 0);
+	while (f->b.got == 0)
+		turn(f, 1);
+	assert_in_range(d.got, 1, 10);
+	while (d.got < 20)
+		turn(f, 1);
+	link_free(c.l);
+	link_free(d.l);
+}
+
 static void
 an_unlisted_type_breaks_the_link(void **state)
 {
@@ -354,6 +398,7 @@ main(void)
 		T(many_fds_all_arrive),
 		T(many_frames_all_arrive),
 		T(a_busy_loop_keeps_no_frame_waiting),
+		T(slow_frames_do_not_stop_the_neighbours),
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
 		T(fds_without_frames_break_the_link),
