@@ -4,6 +4,7 @@
 #include "scope/narrow.h"
 
 #include "scope/grant_json.h"
+#include "scope/path_within.h"
 #include "scope/subset.h"
 #include "scope/why.h"
 
@@ -16,6 +17,7 @@ struct making {
 	const struct narrow_levels *levels;
 	struct grant_set set;
 	uint64_t ttl_s;
+	uint64_t left; /* of work, for all details together */
 	char *why;
 	size_t size;
 };
@@ -148,8 +150,8 @@ add(struct making *m, struct grant *g)
 
 /* Is what was asked, filled in, within the outer one, filled in? */
 static int
-check_within(const struct making *m, const struct grant *g,
-    const struct grant *outer, char *why, size_t size)
+check_within(struct making *m, const struct grant *g, const struct grant *outer,
+    char *why, size_t size)
 {
 	struct grant inner = *g, out = *outer;
 
@@ -160,13 +162,13 @@ check_within(const struct making *m, const struct grant *g,
 	out.n_addresses = 0;
 	out.upstream_port = 0;
 	out.ca_pem = NULL;
-	return subset_grant(&inner, &out, why, size);
+	return subset_grant(&inner, &out, &m->left, why, size);
 }
 
 /* One detail against one grant of the parent's. */
 static int
-try_outer(const struct making *m, const struct grant *outer,
-    const json_t *asked, struct grant *out, char *why, size_t size)
+try_outer(struct making *m, const struct grant *outer, const json_t *asked,
+    struct grant *out, char *why, size_t size)
 {
 	int r;
 
@@ -263,7 +265,8 @@ int
 narrow(const json_t *details, const struct narrow_levels *levels,
     struct grant_set *out, uint64_t *ttl_s, char *why, size_t size)
 {
-	struct making m = {.levels = levels, .why = why, .size = size};
+	struct making m = {
+	    .levels = levels, .left = PATH_WORK_MAX, .why = why, .size = size};
 	int r = ERR_NOMEM;
 
 	*why = '\0';

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #define SYMBOLS_MAX 256
-#define ITEMS_MAX 2048	   /* of all patterns together */
-#define VISITED_MAX 4096   /* nodes of the search */
-#define WORK_MAX 20000000U /* steps: tens of milliseconds */
+#define ITEMS_MAX 2048	 /* of all patterns together */
+#define VISITED_MAX 4096 /* nodes of the search */
+#define CALL_WORK 5000	 /* what a search costs that ends at once */
 #define WORD_BITS 64
 #define NONE SIZE_MAX
 
@@ -43,8 +43,14 @@ struct search {
 	struct node nodes[VISITED_MAX];
 	size_t n_nodes;
 	uint64_t *sets; /* VISITED_MAX + 1: the last is scratch */
-	uint64_t work;
+	uint64_t *left;
 };
+
+void
+path_work(uint64_t *left, uint64_t n)
+{
+	*left -= n < *left ? n : *left;
+}
 
 static size_t
 unit_length(struct span s)
@@ -224,7 +230,7 @@ set_step(struct search *s, const uint64_t *from, size_t symbol, uint64_t *to)
 		if (set_has(s, from, i))
 			set_add(s, to, step(s, i, symbol));
 	}
-	s->work += 2 * (s->n_items - s->outer);
+	path_work(s->left, 2 * (s->n_items - s->outer));
 }
 
 /* false: no canonical path goes on so. */
@@ -250,6 +256,7 @@ segment_step(enum segment *at, size_t symbol)
 static bool
 seen(struct search *s, const struct node *n, const uint64_t *set)
 {
+	path_work(s->left, s->n_nodes);
 	for (size_t i = 0; i < s->n_nodes; i++) {
 		const struct node *old = &s->nodes[i];
 
@@ -257,7 +264,6 @@ seen(struct search *s, const struct node *n, const uint64_t *set)
 		    set_within(s, set_of(s, i), set))
 			return true;
 	}
-	s->work += s->n_nodes;
 	return false;
 }
 
@@ -270,7 +276,7 @@ visit(struct search *s, struct node n)
 	for (; n.state != NONE; n.state = slip(s, n.state)) {
 		if (seen(s, &n, scratch))
 			continue;
-		if (s->n_nodes == VISITED_MAX || s->work > WORK_MAX)
+		if (s->n_nodes == VISITED_MAX || *s->left == 0)
 			return ERR_TOO_BIG;
 		s->nodes[s->n_nodes] = n;
 		memcpy(set_of(s, s->n_nodes), scratch,
@@ -322,7 +328,7 @@ go_on(struct search *s, size_t node)
 		if (n.state == NONE || !segment_step(&n.segment, symbol))
 			continue;
 		set_step(s, set_of(s, node), symbol, set_of(s, VISITED_MAX));
-		if (visit(s, n) != 0)
+		if (*s->left == 0 || visit(s, n) != 0)
 			return ERR_TOO_BIG;
 	}
 	return 0;
@@ -365,18 +371,23 @@ look(struct search *s, char witness[PATH_WITNESS_MAX])
 
 int
 path_within(const char *inner, const char *const *outer, size_t n,
-    char witness[static PATH_WITNESS_MAX])
+    uint64_t *left, char witness[static PATH_WITNESS_MAX])
 {
 	struct search *s;
 	int r;
 
 	witness[0] = '\0';
+	path_work(left, n);
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(inner, outer[i]) == 0)
 			return 0;
 	}
+	path_work(left, CALL_WORK);
+	if (*left == 0)
+		return ERR_TOO_BIG;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return ERR_NOMEM;
+	s->left = left;
 	r = read_patterns(s, inner, outer, n);
 	if (r == 0) {
 		s->sets = calloc(VISITED_MAX + 1, s->words * sizeof(*s->sets));

@@ -13,6 +13,12 @@
 #include "lib/span.h"
 
 #define PATH_WITNESS_MAX 2048
+/* What one question may cost in all, however many patterns it compares: who
+ * asks waits in the same line as who revokes. Some ten milliseconds. */
+#define PATH_WORK_MAX 10000000U
+
+/* Take n steps away; 0 is left at the least. */
+void path_work(uint64_t *left, uint64_t n);
 
 /*
  * Is every canonical path that `inner` matches matched by one of the n
@@ -20,9 +26,10 @@
  *
  * 0: yes. ERR_DENIED: no, and witness is a path (with NUL; empty when it
  * does not fit) that inner matches and none of outer does. ERR_TOO_BIG:
- * not decided; take it as no. ERR_NOMEM.
+ * not decided; take it as no. ERR_NOMEM. *left: how much it may cost, from
+ * PATH_WORK_MAX on; what it did cost is taken away. At 0 nothing is decided.
  */
 MUST_USE int path_within(const char *inner, const char *const *outer, size_t n,
-    char witness[static PATH_WITNESS_MAX]);
+    uint64_t *left, char witness[static PATH_WITNESS_MAX]);
 
 #endif

@@ -7,6 +7,9 @@
 #include "scope/why.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define PATHS_ROOM ((size_t)GRANT_RULES_MAX * GRANT_PATHS_MAX)
 
 /* why_say() answers ERR_FORMAT; nothing here is malformed. */
 #define WIDER(...) ((void)why_say(__VA_ARGS__), ERR_DENIED)
@@ -120,12 +123,14 @@ check_limits(
 /* The largest query that `in` allows names all its names (or a stranger):
  * only a rule that allows that one helps. */
 static bool
-query_covers(const struct grant_rule *out, const struct grant_rule *in)
+query_covers(
+    const struct grant_rule *out, const struct grant_rule *in, uint64_t *left)
 {
 	if (!out->has_query)
 		return true;
 	if (!in->has_query)
 		return false;
+	path_work(left, in->n_query * out->n_query);
 	for (size_t i = 0; i < in->n_query; i++) {
 		if (!listed(out->query, out->n_query, in->query[i]))
 			return false;
@@ -145,14 +150,14 @@ method_covers(const struct grant_rule *out, const char *method)
  * a path may be covered by several. */
 static size_t
 gather(const struct grant *out, const struct grant_rule *in, const char *method,
-    const char **paths)
+    uint64_t *left, const char **paths)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < out->n_rules; i++) {
+	for (size_t i = 0; i<out->n_rules && * left> 0; i++) {
 		const struct grant_rule *r = &out->rules[i];
 
-		if (!query_covers(r, in) || !method_covers(r, method))
+		if (!method_covers(r, method) || !query_covers(r, in, left))
 			continue;
 		for (size_t j = 0; j < r->n_paths; j++)
 			paths[n++] = r->paths[j];
@@ -162,10 +167,10 @@ gather(const struct grant *out, const struct grant_rule *in, const char *method,
 
 static int
 check_path(const char *path, const char *method, const char *const *paths,
-    size_t n, char *why, size_t size)
+    size_t n, uint64_t *left, char *why, size_t size)
 {
 	char witness[PATH_WITNESS_MAX];
-	int r = path_within(path, paths, n, witness);
+	int r = path_within(path, paths, n, left, witness);
 
 	if (r == ERR_DENIED)
 		return WIDER(why, size, "%s %s is not its: as %s would be",
@@ -178,39 +183,46 @@ check_path(const char *path, const char *method, const char *const *paths,
 }
 
 static int
-check_rule(const struct grant_rule *in, const struct grant *out,
+check_rule(const struct grant_rule *in, const struct grant *out, uint64_t *left,
     const char **paths, char *why, size_t size)
 {
-	for (size_t m = 0; m < in->n_methods; m++) {
-		size_t n = gather(out, in, in->methods[m], paths);
+	const char **before = paths + PATHS_ROOM;
+	size_t n_before = PATHS_ROOM + 1;
 
+	for (size_t m = 0; m < in->n_methods; m++) {
+		size_t n = gather(out, in, in->methods[m], left, paths);
+
+		if (n == n_before &&
+		    memcmp(paths, before, n * sizeof(*paths)) == 0)
+			continue; /* the same question again */
 		for (size_t i = 0; i < in->n_paths; i++) {
-			int r = check_path(
-			    in->paths[i], in->methods[m], paths, n, why, size);
+			int r = check_path(in->paths[i], in->methods[m], paths,
+			    n, left, why, size);
 			if (r != 0)
 				return r;
 		}
+		memcpy(before, paths, n * sizeof(*paths));
+		n_before = n;
 	}
 	return 0;
 }
 
 static int
-check_rules(
-    const struct grant *in, const struct grant *out, char *why, size_t size)
+check_rules(const struct grant *in, const struct grant *out, uint64_t *left,
+    char *why, size_t size)
 {
-	const char **paths =
-	    calloc(GRANT_RULES_MAX * GRANT_PATHS_MAX, sizeof(*paths));
+	const char **paths = calloc(2 * PATHS_ROOM, sizeof(*paths));
 	int r = paths == NULL ? ERR_NOMEM : 0;
 
 	for (size_t i = 0; i < in->n_rules && r == 0; i++)
-		r = check_rule(&in->rules[i], out, paths, why, size);
+		r = check_rule(&in->rules[i], out, left, paths, why, size);
 	free(paths);
 	return r;
 }
 
 int
-subset_grant(const struct grant *inner, const struct grant *outer, char *why,
-    size_t size)
+subset_grant(const struct grant *inner, const struct grant *outer,
+    uint64_t *left, char *why, size_t size)
 {
 	int r = check_kind(inner, outer, why, size);
 
@@ -218,5 +230,5 @@ subset_grant(const struct grant *inner, const struct grant *outer, char *why,
 		r = check_hosts(inner, outer, why, size);
 	if (r == 0)
 		r = check_limits(inner, outer, why, size);
-	return r == 0 ? check_rules(inner, outer, why, size) : r;
+	return r == 0 ? check_rules(inner, outer, left, why, size) : r;
 }

@@ -15,10 +15,10 @@
  * it in. Both went through grant_check().
  *
  * 0: yes. Else ERR_DENIED, or ERR_TOO_BIG (not decided: take it as no; see
- * path_within.h), with a sentence about the first thing that is wider; or
- * ERR_NOMEM.
+ * path_within.h, also for left), with a sentence about the first thing that is
+ * wider; or ERR_NOMEM.
  */
 MUST_USE int subset_grant(const struct grant *inner, const struct grant *outer,
-    char *why, size_t size);
+    uint64_t *left, char *why, size_t size);
 
 #endif

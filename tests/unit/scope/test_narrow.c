@@ -281,6 +281,41 @@ a_later_narrowing_holds(void **state)
 	grant_set_free(&all);
 }
 
+/* Who asks for much waits for nobody, and nobody for it: past its share one
+ * question is refused, though each path alone would do. */
+static void
+no_long_questions(void **state)
+{
+	static const char parent[] =
+	    "[{\"name\":\"one\",\"credential\":\"c\","
+	    "\"hosts\":[\"api.demo.test\"],\"allow\":[{\"methods\":[\"*\"],"
+	    "\"paths\":[\"/**/a/*/*/*/*/*/*/*/*/*/*/*/*/*/*/*/*/*/*/*/c\","
+	    "\"/**\"]}]}]";
+	json_t *o = json_strict(span_str(parent));
+	struct grant_set outer, set;
+	struct narrow_levels v = {.n = 1, .level = {&outer}};
+	char text[32 * 1024], why[256];
+	uint64_t ttl = 0;
+	int n = snprintf(text, sizeof(text),
+	    "[{\"type\":\"hatcheck-grant\",\"name\":\"one\",\"allow\":[");
+
+	(void)state;
+	assert_int_equal(grant_set_from_json(o, &outer, why, sizeof(why)), 0);
+	json_decref(o);
+	for (int i = 0; i < 640; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+		    "%s\"/**/a/**/a/**/%03d\"%s",
+		    i % 64 == 0 ? "{\"methods\":[\"GET\",\"PUT\"],\"paths\":["
+				: ",",
+		    i,
+		    i == 639	   ? "]}]}]"
+		    : i % 64 == 63 ? "]},"
+				   : "");
+	assert_int_equal(make(text, &v, &set, &ttl, why), ERR_DENIED);
+	assert_non_null(strstr(why, "too much to compare"));
+	grant_set_free(&outer);
+}
+
 int
 main(void)
 {
@@ -289,6 +324,7 @@ main(void)
 	    cmocka_unit_test(limits_hold_through_levels),
 	    cmocka_unit_test(a_child_only_narrows),
 	    cmocka_unit_test(a_later_narrowing_holds),
+	    cmocka_unit_test(no_long_questions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

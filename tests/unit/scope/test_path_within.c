@@ -23,6 +23,16 @@ static const char *const segments[] = {
 #define PATTERNS \
 	(2 * (SEGMENTS + SEGMENTS * SEGMENTS + SEGMENTS * SEGMENTS * SEGMENTS))
 
+/* One comparison, which may cost what a whole question may. */
+static int
+within(const char *inner, const char *const *outer, size_t n,
+    char witness[static PATH_WITNESS_MAX])
+{
+	uint64_t left = PATH_WORK_MAX;
+
+	return path_within(inner, outer, n, &left, witness);
+}
+
 /* "z" stands for all that no pattern spells out */
 static const char *const units[] = {"/", "a", "b", "z"};
 
@@ -216,7 +226,7 @@ one_covers(const struct outer *o, const char *inner)
 	char witness[PATH_WITNESS_MAX];
 
 	for (size_t i = 0; i < o->n; i++) {
-		if (path_within(inner, &o->list[i], 1, witness) == 0)
+		if (within(inner, &o->list[i], 1, witness) == 0)
 			return true;
 	}
 	return false;
@@ -239,7 +249,7 @@ agrees_with_model(void **state)
 
 		pattern_text(inner, text);
 		make_outer(&o, inner, text);
-		int r = path_within(text, o.list, o.n, witness);
+		int r = within(text, o.list, o.n, witness);
 		if (r == ERR_DENIED) {
 			witness_holds(text, o.text, o.n, witness);
 			continue;
@@ -296,7 +306,7 @@ by_hand(void **state)
 
 		while (n < COUNT(rows[i].outer) && rows[i].outer[n] != NULL)
 			n++;
-		int r = path_within(rows[i].inner, rows[i].outer, n, witness);
+		int r = within(rows[i].inner, rows[i].outer, n, witness);
 		if (r != rows[i].result)
 			fail_msg("%s: %d (%s)", rows[i].inner, r, witness);
 	}
@@ -318,8 +328,8 @@ no_blowup(void **state)
 			strcat(outer[i], "b");
 		strcat(outer[i], "*c");
 	}
-	int r = path_within(
-	    inner, (const char *const *)outer, COUNT(outer), witness);
+	int r =
+	    within(inner, (const char *const *)outer, COUNT(outer), witness);
 	assert_true(r == ERR_DENIED || r == ERR_TOO_BIG);
 	strcpy(inner, "/");
 	while (strlen(inner) + 2 < PATH_PATTERN_MAX)
@@ -328,7 +338,7 @@ no_blowup(void **state)
 		(void)snprintf(outer[i], TEXT, "/*a*%.*s*%c", (int)(i + 1) * 3,
 		    "abbabaababbabbabaabababbabaabbabababa",
 		    i % 2 == 0 ? 'a' : 'b');
-	r = path_within(inner, (const char *const *)outer, 12, witness);
+	r = within(inner, (const char *const *)outer, 12, witness);
 	assert_true(r == 0 || r == ERR_DENIED || r == ERR_TOO_BIG);
 	for (size_t i = 0; i < COUNT(outer); i++)
 		free(outer[i]);
@@ -342,8 +352,33 @@ no_blowup(void **state)
 	for (size_t i = 0; i < 4; i++)
 		many[i] = wide;
 	assert_int_equal(
-	    path_within("/b", (const char *const *)many, 4, witness),
-	    ERR_TOO_BIG);
+	    within("/b", (const char *const *)many, 4, witness), ERR_TOO_BIG);
+}
+
+/* Each of these alone is decided; all together are more than one question
+ * may ask, and the rest is refused at once. */
+static void
+one_question(void **state)
+{
+	const char *outer[] = {
+	    "/**/a/*/*/*/*/*/*/*/*/*/*/*/*/c", "/**"};
+	char inner[TEXT], witness[PATH_WITNESS_MAX];
+	uint64_t left = PATH_WORK_MAX;
+	int decided = 0;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		(void)snprintf(inner, sizeof(inner), "/**/a/**/a/**/%03d", i);
+		int r = path_within(inner, outer, 2, &left, witness);
+		assert_true(r == 0 || r == ERR_TOO_BIG);
+		assert_true(r == 0 || left == 0);
+		decided += r == 0;
+		assert_int_equal(within(inner, outer, 2, witness), 0);
+	}
+	assert_in_range(decided, 1, 100);
+	assert_int_equal(
+	    path_within("/b", outer, 2, &left, witness), ERR_TOO_BIG);
+	assert_int_equal(path_within("/**", outer, 2, &left, witness), 0);
 }
 
 int
@@ -353,6 +388,7 @@ main(void)
 	    cmocka_unit_test(agrees_with_model),
 	    cmocka_unit_test(by_hand),
 	    cmocka_unit_test(no_blowup),
+	    cmocka_unit_test(one_question),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
