@@ -96,7 +96,7 @@ class Daemon:
 
     def ask(self, path, line, answer=True):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10)
+            s.settimeout(30)
             s.connect(str(path))
             s.sendall(line.encode())
             if not answer:
@@ -148,7 +148,7 @@ class Daemon:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 def as_service(command):
@@ -404,14 +404,14 @@ def test_orderly_stop():
     assert sock.parent.exists()       # the guest's mount stays good
     d = Daemon(home=d.home)
     d.minter("shutdown", answer=False)
-    assert d.process.wait(10) == 0
+    assert d.process.wait(30) == 0
 
 
 def test_second_start():
     "a second hatcheckd for the same home says which one runs"
     d = Daemon()
     e = Daemon(home=d.home, expect=False)
-    assert e.process.wait(10) == 1
+    assert e.process.wait(30) == 1
     assert f"as process {d.process.pid}" in e.log(), e.log()
     d.start("s-one")
     assert d.stop() == 0
@@ -434,7 +434,7 @@ def test_reload():
     d.wait(r'lost session="s-one"')
     assert d.stop() == 0
     e = Daemon(config="typo: 1\n", expect=False)
-    assert e.process.wait(10) == 1
+    assert e.process.wait(30) == 1
     assert "unknown key typo (line: 1)" in e.log()
 
 
@@ -444,7 +444,7 @@ def test_ready_notification():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(str(path))
         os.chmod(path, 0o666)
-        s.settimeout(10)
+        s.settimeout(30)
         d = Daemon(env={"NOTIFY_SOCKET": str(path)})
         assert s.recv(100) == b"READY=1"
         assert d.stop() == 0
@@ -464,7 +464,7 @@ def test_another_build():
     assert d.stop() == 0
     (other / "hatcheck-gate").unlink()
     d = Daemon(bin=other, expect=False)
-    assert d.process.wait(10) == 1
+    assert d.process.wait(30) == 1
     assert "hatcheck-gate is missing" in d.log() or "libexec" in d.log()
 
 

@@ -38,7 +38,7 @@ def as_user(command, uid=UID):
             *command]
 
 
-def wait_for(what, seconds=10):
+def wait_for(what, seconds=30):
     """Poll until what() is true; a bound against hanging, not a timing."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -243,10 +243,10 @@ class Guest:
         s.connect(self.socket)
         return s
 
-    def raw(self, data, timeout=10, half_close=False):
+    def raw(self, data, timeout=10, half_close=False, due=False):
         """Send bytes, return all that comes until the far end closes or
-        falls silent."""
-        s = self.connect(timeout)
+        falls silent. due: something comes, however slow the machine."""
+        s = self.connect(30 if due else timeout)
         s.sendall(data)
         if half_close:
             s.shutdown(socket.SHUT_WR)
@@ -257,6 +257,7 @@ class Guest:
                 if not more:
                     break
                 got += more
+                s.settimeout(timeout)
         except (socket.timeout, ConnectionResetError):
             pass
         s.close()
@@ -400,7 +401,7 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
-def connect_as(path, uid, timeout=10):
+def connect_as(path, uid, timeout=30):
     """A connection made by another uid (the kernel notes who connects)."""
     here, there = socket.socketpair()
     code = ("import socket,sys,array\n"
@@ -409,7 +410,7 @@ def connect_as(path, uid, timeout=10):
             "socket.send_fds(b,[b'x'],[s.fileno()])\n")
     done = subprocess.run(as_user(["/usr/bin/python3", "-c", code, path],
                                   uid),
-                          stdin=there, capture_output=True, timeout=20)
+                          stdin=there, capture_output=True, timeout=60)
     there.close()
     if done.returncode != 0:
         here.close()

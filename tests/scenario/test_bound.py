@@ -100,7 +100,7 @@ def test_host_spellings():
     for host in ("API.demo.TEST", "api.demo.test."):
         got = guest.raw(
             f"ATTACH {guest.token()}\r\nCONNECT {host}:443 HTTP/1.1\r\n"
-            f"Host: {host}:443\r\n\r\n".encode(), timeout=1)
+            f"Host: {host}:443\r\n\r\n".encode(), timeout=1, due=True)
         assert got.startswith(b"HTTP/1.1 200"), (host, got)
 
 
@@ -254,7 +254,7 @@ def test_no_hint():
     for host in ("hidden.demo.test", "nobody.demo.test"):
         raw = guest.raw(f"ATTACH {guest.token()}\r\nCONNECT {host}:443 "
                         f"HTTP/1.1\r\nHost: {host}:443\r\n\r\n".encode(),
-                        timeout=1)
+                        timeout=1, due=True)
         assert raw.startswith(b"HTTP/1.1 403"), raw
         got.append(raw.replace(host.encode(), b"HOST"))
     assert got[0] == got[1], got

@@ -152,7 +152,7 @@ class Journald:
 
     def close(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 def test_real_journald():

@@ -229,7 +229,7 @@ class Serve:
 
     def stop(self):
         self.p.terminate()
-        return self.p.wait(10), self.p.stderr.read()
+        return self.p.wait(30), self.p.stderr.read()
 
 
 def read_all(s):

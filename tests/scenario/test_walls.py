@@ -219,7 +219,7 @@ def test_altered_tokens():
                 (f"CONNECT api.demo.test:443 HTTP/1.1\r\nHost: "
                  "api.demo.test:443\r\nConnection: close\r\n"
                  f"Proxy-Authorization: Bearer {bad}\r\n\r\n").encode(),
-                timeout=0.5)
+                timeout=0.5, due=True)
             assert got.startswith(b"HTTP/1.1 407"), (i, c, got)
     assert not up.received
 
@@ -241,7 +241,8 @@ def test_forged_tokens():
             got = guest.raw(
                 ("CONNECT api.demo.test:443 HTTP/1.1\r\n"
                  "Host: api.demo.test:443\r\nProxy-Authorization: Bearer "
-                 f"{forged}.{body}.{s}\r\n\r\n").encode(), timeout=0.5)
+                 f"{forged}.{body}.{s}\r\n\r\n").encode(), timeout=0.5,
+                due=True)
             assert b" 407 " in got.split(b"\r\n")[0] or \
                 b" 400 " in got.split(b"\r\n")[0], (change, got)
 
