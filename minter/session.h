@@ -42,7 +42,9 @@ struct session {
 	enum session_state state;
 	int64_t created, expires; /* Unix seconds */
 	int64_t expires_ms;	  /* CLOCK_BOOTTIME */
-	int64_t pace_ms; /* the same: when its tokens so far are paid off */
+	/* The same: when its tokens so far are paid off, and those of its
+	 * sub-agents. */
+	int64_t pace_ms, pace_below_ms;
 	/* Its place (messages/channel.h); ours: empty until it started. */
 	char channel_dir[SESSION_DIR_MAX];
 	bool channel_ours;

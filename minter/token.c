@@ -226,24 +226,32 @@ check_first(
 	return false;
 }
 
+/* The family whose connection it is; NULL: no connection of a live one. */
+static const struct family *
+attached_to(const struct session *s, struct span attached)
+{
+	char id[STATE_ID_MAX] = "";
+
+	if (attached.n == 0 || span_copy(attached, id, sizeof(id)) != 0)
+		return NULL;
+	return session_family(s, id);
+}
+
 /* What a connection that is attached to a narrower family may touch: that
  * family and what is below it. f: NULL for a first token. */
 static bool
 check_attached(const struct session *s, struct span attached,
     const struct family *f, struct answer *a)
 {
-	char id[STATE_ID_MAX] = "";
-	const struct family *at = NULL;
+	const struct family *at = attached_to(s, attached);
 
 	if (attached.n == 0)
 		return true;
-	if (span_copy(attached, id, sizeof(id)) == 0)
-		at = session_family(s, id);
 	if (at == NULL)
 		refuse(a, 400, "invalid_grant",
 		    "the connection's token family has ended");
 	else if (session_depth(s, at) == 0 ||
-		 (f != NULL && session_is_below(s, f, id)))
+		 (f != NULL && session_is_below(s, f, at->row.id)))
 		return true;
 	else
 		refuse(a, 400, "unauthorized_client",
@@ -303,22 +311,35 @@ check_exchange(struct minter *m, struct session *s,
 	return f;
 }
 
+/* Does a sub-agent ask, by its token or on its connection? */
+static bool
+is_below(const struct session *s, const struct guest_token_ask *q,
+    const struct family *subject)
+{
+	return session_depth(s, subject) > 0 ||
+	       session_depth(s, attached_to(s, q->attached)) > 0;
+}
+
 /* Each token is a line in our log and a row that is synced: a guest gets
  * many at once, but not for ever. (Of a clock that counts on, so that a
- * revoked token is no way to more.) */
+ * revoked token is no way to more.) What its sub-agents ask for is not
+ * taken from what it has itself: it must be able to renew. */
 static bool
-check_pace(struct session *s, struct answer *a)
+check_pace(struct session *s, const struct guest_token_ask *q,
+    const struct family *subject, struct answer *a)
 {
 	int64_t now = clock_boot_ms();
+	int64_t *pace =
+	    is_below(s, q, subject) ? &s->pace_below_ms : &s->pace_ms;
 
-	if (s->pace_ms < now)
-		s->pace_ms = now;
-	if (s->pace_ms - now >= TOKEN_BURST * TOKEN_PACE_MS) {
+	if (*pace < now)
+		*pace = now;
+	if (*pace - now >= TOKEN_BURST * TOKEN_PACE_MS) {
 		refuse(a, 429, "temporarily_unavailable",
 		    "too many tokens in a short time; use those you have");
 		return false;
 	}
-	s->pace_ms += TOKEN_PACE_MS;
+	*pace += TOKEN_PACE_MS;
 	return true;
 }
 
@@ -402,7 +423,8 @@ decide_ask(struct minter *m, struct session *s, const struct guest_token_ask *q,
 	}
 	if (!check_ready(m, s, &now, a) || (first && !check_first(s, q, a)) ||
 	    (!first && (subject = check_exchange(m, s, q, a)) == NULL) ||
-	    !check_attached(s, q->attached, subject, a) || !check_pace(s, a))
+	    !check_attached(s, q->attached, subject, a) ||
+	    !check_pace(s, q, subject, a))
 		return;
 	if ((r = find_family(m, s, q, subject, now, &f, a)) == 0)
 		r = mint(m, s, f, now, a);

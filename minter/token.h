@@ -14,7 +14,8 @@
 #include "minter/minter.h"
 
 #define TOKEN_LIFE 300 /* seconds; JWT_LIFE_MAX caps it */
-/* Of one session: so many at once, then one in this time. */
+/* Of one session, and once more of its sub-agents together: so many at once,
+ * then one in this time. */
 #define TOKEN_BURST 600
 #define TOKEN_PACE_MS 1000
 

@@ -512,6 +512,30 @@ an_older_store_is_brought_up_to_date(void **state)
 	assert_int_equal(system(path), 0);
 }
 
+/* A sub-agent that asks for tokens as fast as it can, with its token or on
+ * its connection, does not keep its parent from renewing. */
+static void
+a_childs_haste_is_its_own(void **state)
+{
+	struct house *h = *state;
+	struct pair *p = house_session(h, "g");
+	struct kept top, low;
+	unsigned n = 0;
+
+	root(h, p, &top);
+	child(h, p, &top, DEMO(A_PATH("/v1/a")), "helper", &low);
+	while (n < 4000 &&
+	       ask(h, p, low.token, NULL, NULL, n % 2 ? low.family : "") == 200)
+		n++;
+	assert_int_equal(p->status, 429);
+	assert_int_equal(
+	    ask(h, p, low.token, DEMO(""), "lower", low.family), 429);
+	assert_int_equal(ask(h, p, top.token, NULL, NULL, ""), 200);
+	assert_int_equal(ask(h, p, top.token, NULL, NULL, top.family), 200);
+	assert_int_equal(first_token(h, p), 200);
+	child(h, p, &top, DEMO(A_PATH("/v1/b")), "other", &low);
+}
+
 int
 main(void)
 {
@@ -525,6 +549,7 @@ main(void)
 	    T(a_first_token_can_be_narrow),
 	    T(actors_are_named_plainly),
 	    T(depth_and_number_are_bounded),
+	    T(a_childs_haste_is_its_own),
 	    T(a_family_is_revoked_with_all_below_it),
 	    T(trees_survive_kill_9),
 	    T(a_child_ends_in_its_time_and_with_its_parent),
