@@ -365,17 +365,28 @@ put_number(struct buf *b, const char *key, uint64_t v)
 	return r != 0 ? r : buf_put_dec(b, v);
 }
 
+/* What does not stand in the line, and yet is proved: NAME_length and
+ * NAME_sha256. */
 static int
-put_hidden_query(struct buf *b, struct span query)
+put_digest(struct buf *b, const char *name, struct span v)
 {
 	uint8_t hash[SHA256_SIZE];
 	char hex[2 * sizeof(hash) + 1];
 
-	if (sha256(query, hash) != 0)
+	if (sha256(v, hash) != 0)
 		return ERR_NOMEM;
 	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
 	return buf_printf(
-	    b, ",\"query_length\":%zu,\"query_sha256\":\"%s\"", query.n, hex);
+	    b, ",\"%s_length\":%zu,\"%s_sha256\":\"%s\"", name, v.n, name, hex);
+}
+
+/* Nobody makes the log forget where a long path led to. */
+static int
+put_path(struct buf *b, struct span path)
+{
+	int r = put_text(b, "path", path);
+
+	return r != 0 || path.n <= TEXT_MAX ? r : put_digest(b, "path", path);
 }
 
 static int
@@ -386,11 +397,11 @@ put_target(struct buf *b, const struct audit_line *l)
 	int r;
 
 	if (mark == NULL || !l->hide_query)
-		return put_text(b, "path", l->target);
+		return put_path(b, l->target);
 	size_t n = (size_t)(mark - l->target.p);
-	if ((r = put_text(b, "path", span_of(l->target.p, n))) != 0)
+	if ((r = put_path(b, span_of(l->target.p, n))) != 0)
 		return r;
-	return put_hidden_query(b, span_from(l->target, n + 1));
+	return put_digest(b, "query", span_from(l->target, n + 1));
 }
 
 static struct span

@@ -1,5 +1,6 @@
 """What somebody may do to the audit directory, and that verify names it
 (requirement 28)."""
+import hashlib
 import json
 import os
 import secrets
@@ -25,6 +26,7 @@ def setup():
     guest = house.session("agent", "one")
     for i in range(5):
         assert guest.get(f"https://api.demo.test/{i}")[0] == 200
+    assert guest.get(f"https://api.demo.test{LONG}")[0] == 200
     guest.end()
     other = house.session("other", "one")
     other.end()
@@ -33,6 +35,9 @@ def setup():
     time.sleep(0.2)
     house.stop()
     folder = house.home / "log" / "audit"
+
+
+LONG = "/" + "x" * 2000 + "/where-it-led"
 
 
 def teardown():
@@ -78,6 +83,20 @@ def harm(path, how):
         return verdict()
     finally:
         os.replace(aside, path)
+
+
+def test_a_long_path_is_proved():
+    "what a line has no room for is in it by length and hash"
+    lines = [json.loads(x) for p in folder.glob("s-*.jsonl")
+             for x in p.read_text().splitlines()]
+    got = [x for x in lines if x["event"] == "request"]
+    long = [x for x in got if x["path"].startswith("/xx")]
+    assert len(got) == 6 and len(long) == 1, lines
+    assert LONG.startswith(long[0]["path"])
+    assert long[0]["path_length"] == len(LONG)
+    assert long[0]["path_sha256"] == hashlib.sha256(
+        LONG.encode()).hexdigest()
+    assert not any("path_sha256" in x for x in got if x not in long)
 
 
 def test_each_harm_is_named():
