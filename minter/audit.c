@@ -25,6 +25,7 @@ struct audit {
 	uint64_t again;		/* bytes of it at which another is tried */
 	struct jwks known;	/* what keys.json says */
 	const struct signing *keys;
+	uint64_t sealed; /* seq of the last line that is signed */
 	bool failed;
 };
 
@@ -263,24 +264,34 @@ signed_free(struct signed_line *s)
 }
 
 int
-audit_anchor(struct audit *a, const char *session, uint64_t seq,
-    const uint8_t hash[static CHAINLOG_HASH])
+audit_anchor(
+    struct audit *a, const char *session, const struct chainlog_head *head)
 {
+	struct chainlog_head after = chainlog_head(a->chain);
 	struct signed_line s;
-	int r = signed_new(&s, hash);
+	int r = signed_new(&s, head->hash);
 
 	if (r == 0 && a->keys == NULL)
 		r = ERR_SEQUENCE;
 	if (r == 0 &&
-	    (r = audit_anchor_message(session, seq, hash, s.message)) == 0 &&
-	    (r = sign(a, buf_span(s.message), s.sig)) == 0)
-		r = audit_line(a, "anchor",
-		    json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,
-			"head", (json_int_t)seq, "hash",
-			text_of(buf_span(s.hash)), "kid", signing_kid(a->keys),
-			"sig", text_of(buf_span(s.sig))));
+	    (r = audit_anchor_message(session, head, &after, s.message)) == 0 &&
+	    (r = sign(a, buf_span(s.message), s.sig)) == 0 &&
+	    (r = audit_line(a, "anchor",
+		 json_pack("{s:s, s:I, s:o, s:s, s:o}", "session", session,
+		     "head", (json_int_t)head->seq, "hash",
+		     text_of(buf_span(s.hash)), "kid", signing_kid(a->keys),
+		     "sig", text_of(buf_span(s.sig))))) == 0)
+		a->sealed = after.seq + 1;
 	signed_free(&s);
 	return r;
+}
+
+int
+audit_seal(struct audit *a)
+{
+	struct chainlog_head head = chainlog_head(a->chain);
+
+	return head.seq <= a->sealed ? 0 : audit_anchor(a, AUDIT_CHAIN, &head);
 }
 
 int
@@ -293,22 +304,23 @@ int
 audit_removed(struct audit *a, const char *chain, uint64_t from,
     const struct chainlog_head *last, const char *why, bool whole)
 {
+	struct chainlog_head after = chainlog_head(a->chain);
 	struct signed_line s;
 	int r = signed_new(&s, last->hash);
 
 	if (r == 0 && a->keys == NULL)
 		r = ERR_SEQUENCE;
 	if (r == 0 &&
-	    (r = audit_removed_message(
-		 chain, from, last->seq, last->hash, s.message)) == 0 &&
-	    (r = sign(a, buf_span(s.message), s.sig)) == 0)
-		r = audit_act(a, "audit_removed",
-		    json_pack("{s:s, s:I, s:I, s:o, s:s, s:b, s:s, s:o}",
-			"session", chain, "from", (json_int_t)from, "upto",
-			(json_int_t)last->seq, "hash",
-			text_of(buf_span(s.hash)), "why", why, "whole", whole,
-			"kid", signing_kid(a->keys), "sig",
-			text_of(buf_span(s.sig))));
+	    (r = audit_removed_message(chain, from, last, &after, s.message)) ==
+		0 &&
+	    (r = sign(a, buf_span(s.message), s.sig)) == 0 &&
+	    (r = audit_act(a, "audit_removed",
+		 json_pack("{s:s, s:I, s:I, s:o, s:s, s:b, s:s, s:o}",
+		     "session", chain, "from", (json_int_t)from, "upto",
+		     (json_int_t)last->seq, "hash", text_of(buf_span(s.hash)),
+		     "why", why, "whole", whole, "kid", signing_kid(a->keys),
+		     "sig", text_of(buf_span(s.sig))))) == 0)
+		a->sealed = after.seq + 1;
 	signed_free(&s);
 	return r;
 }

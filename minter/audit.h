@@ -45,8 +45,10 @@ bool audit_ok(const struct audit *a);
 MUST_USE int
 audit_use_key(struct audit *a, const struct signing *keys, int64_t now);
 /* ERR_SEQUENCE before audit_use_key(). */
-MUST_USE int audit_anchor(struct audit *a, const char *session, uint64_t seq,
-    const uint8_t hash[static CHAINLOG_HASH]);
+MUST_USE int audit_anchor(
+    struct audit *a, const char *session, const struct chainlog_head *head);
+/* An anchor of this chain itself, if it has lines after the last signed one. */
+MUST_USE int audit_seal(struct audit *a);
 
 /* Lines from to last of a chain are about to be removed: said, signed and
  * synced. why: a literal. whole: and with them all that there is of it. */
@@ -55,14 +57,17 @@ MUST_USE int audit_removed(struct audit *a, const char *chain, uint64_t from,
 /* A line of this chain's oldest files, said again (minter/carry.h); borrowed.
  * Not synced. */
 MUST_USE int audit_carry(struct audit *a, json_t *line);
-/* What it signs: "hatcheck-removed" NUL session NUL from, upto (8 bytes each,
- * big-endian) hash (32 bytes, of line upto). */
-MUST_USE int audit_removed_message(const char *session, uint64_t from,
-    uint64_t upto, const uint8_t hash[static CHAINLOG_HASH], struct buf *out);
 
-/* What an anchor signs: "hatcheck-anchor" NUL session NUL seq (8 bytes
- * big-endian) hash (32 bytes). */
-MUST_USE int audit_anchor_message(const char *session, uint64_t seq,
-    const uint8_t hash[static CHAINLOG_HASH], struct buf *out);
+/* What is signed: "hatcheck-anchor" NUL session NUL head after, and
+ * "hatcheck-removed" NUL session NUL from upto after. from is 8 bytes,
+ * big-endian; the others are a line each, its seq and then its hash: after is
+ * the one that the signed line follows in the minter's own chain, so that
+ * nobody without the key writes that chain anew, with other hashes. */
+MUST_USE int
+audit_anchor_message(const char *session, const struct chainlog_head *head,
+    const struct chainlog_head *after, struct buf *out);
+MUST_USE int audit_removed_message(const char *session, uint64_t from,
+    const struct chainlog_head *upto, const struct chainlog_head *after,
+    struct buf *out);
 
 #endif

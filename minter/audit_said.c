@@ -51,18 +51,31 @@ add_anchor(struct check *c)
 }
 
 static bool
-read_anchor(const json_t *o, const char *seq, struct anchor *a)
+read_hash(const json_t *o, const char *name, uint8_t hash[static CHAINLOG_HASH])
 {
-	const char *hash = json_text(o, "hash");
+	const char *text = json_text(o, name);
 	size_t n = 0;
 
+	return text != NULL &&
+	       b64url_get(span_str(text), hash, CHAINLOG_HASH, &n) == 0 &&
+	       n == CHAINLOG_HASH;
+}
+
+/* What it anchors, and the line that it follows: as the chain has it, or as
+ * the carried line says that it was. */
+static bool
+read_anchor(const json_t *o, const char *seq, struct anchor *a)
+{
 	memset(a, 0, sizeof(*a));
-	return hash != NULL &&
-	       json_text_copy(o, "session", a->session, sizeof(a->session)) ==
-		   0 &&
-	       json_u64(o, seq, INT64_MAX, &a->seq) == 0 &&
-	       b64url_get(span_str(hash), a->hash, sizeof(a->hash), &n) == 0 &&
-	       n == sizeof(a->hash);
+	if (!read_hash(o, "hash", a->head.hash) ||
+	    !read_hash(o, "prev", a->after.hash) ||
+	    json_text_copy(o, "session", a->session, sizeof(a->session)) != 0 ||
+	    json_u64(o, seq, INT64_MAX, &a->head.seq) != 0 ||
+	    json_u64(o, "seq", INT64_MAX, &a->after.seq) != 0 ||
+	    a->after.seq == 0)
+		return false;
+	a->after.seq--;
+	return true;
 }
 
 static int
@@ -117,6 +130,15 @@ keep_anchor(struct check *c, struct anchor *a, uint64_t line)
 	return 0;
 }
 
+/* It signs the line before it, too, unless that is gone. */
+static int
+keep_signed(struct check *c, struct anchor *a, uint64_t line)
+{
+	if (a->after.seq >= c->gone && c->keys.n != 0)
+		c->sealed = a->after.seq + 1;
+	return keep_anchor(c, a, line);
+}
+
 static int
 take_anchor(struct check *c, const json_t *o, uint64_t line)
 {
@@ -130,11 +152,11 @@ take_anchor(struct check *c, const json_t *o, uint64_t line)
 		said_note(
 		    c, AUDIT_BAD, c->file, line, "an anchor is malformed");
 	} else if (r == 0) {
-		r = audit_anchor_message(a.session, a.seq, a.hash, m);
+		r = audit_anchor_message(a.session, &a.head, &a.after, m);
 		r = check_signed(
 		    c, o, line, "an anchor", r, buf_span(m), &good);
 		if (r == 0 && good)
-			r = keep_anchor(c, &a, line);
+			r = keep_signed(c, &a, line);
 	}
 	buf_free(m);
 	return r;
@@ -149,7 +171,7 @@ keep_removal(struct check *c, const struct anchor *a, uint64_t from)
 		sizeof(*c->removals)) == NULL)
 		return ERR_NOMEM;
 	v = &c->removals[c->n_removals++];
-	*v = (struct removal){.from = from, .upto = a->seq};
+	*v = (struct removal){.from = from, .upto = a->head.seq};
 	memcpy(v->session, a->session, sizeof(v->session));
 	return 0;
 }
@@ -165,15 +187,16 @@ take_removal(struct check *c, const json_t *o, uint64_t line)
 	int r = m == NULL ? ERR_NOMEM : 0;
 
 	if (r == 0 && (!read_anchor(o, "upto", &a) ||
-			  json_u64(o, "from", a.seq, &from) != 0)) {
+			  json_u64(o, "from", a.head.seq, &from) != 0)) {
 		said_note(c, AUDIT_BAD, c->file, line,
 		    "a statement of removal is malformed");
 	} else if (r == 0) {
-		r = audit_removed_message(a.session, from, a.seq, a.hash, m);
+		r = audit_removed_message(
+		    a.session, from, &a.head, &a.after, m);
 		r = check_signed(c, o, line, "a statement of removal", r,
 		    buf_span(m), &good);
 		if (r == 0 && good && c->keys.n != 0 &&
-		    (r = keep_anchor(c, &a, line)) == 0)
+		    (r = keep_signed(c, &a, line)) == 0)
 			r = keep_removal(c, &a, from);
 	}
 	buf_free(m);
@@ -194,6 +217,15 @@ take_session(struct check *c, const json_t *o, uint64_t line)
 	return keep_anchor(c, &a, line);
 }
 
+/* What stands in its own place yet is said there, signed for that place. */
+static bool
+is_gone(const struct check *c, const json_t *carried)
+{
+	uint64_t seq;
+
+	return json_u64(carried, "seq", INT64_MAX, &seq) == 0 && seq <= c->gone;
+}
+
 int
 said_line(void *ctx, const struct chainlog_head *at, struct span line)
 {
@@ -206,6 +238,10 @@ said_line(void *ctx, const struct chainlog_head *at, struct span line)
 	int r = 0;
 
 	c->report.lines++;
+	if (carried != NULL && !is_gone(c, carried)) {
+		json_decref(whole);
+		return 0;
+	}
 	if (o == NULL || event == NULL)
 		said_note(c, AUDIT_BAD, c->file, number,
 		    "the line is no JSON object with an event");
@@ -224,7 +260,7 @@ said_compare(const struct anchor *a, const char *session, uint64_t seq)
 {
 	int c = strcmp(a->session, session);
 
-	return c != 0 ? c : a->seq < seq ? -1 : a->seq > seq;
+	return c != 0 ? c : a->head.seq < seq ? -1 : a->head.seq > seq;
 }
 
 static int
@@ -232,7 +268,7 @@ order(const void *a, const void *b)
 {
 	const struct anchor *y = b;
 
-	return said_compare(a, y->session, y->seq);
+	return said_compare(a, y->session, y->head.seq);
 }
 
 size_t

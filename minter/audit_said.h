@@ -13,11 +13,11 @@
 
 struct anchor {
 	char session[SEGMENT_CHAIN_MAX];
-	uint64_t seq;
+	struct chainlog_head head;   /* the anchored line */
 	char file[SEGMENT_NAME_MAX]; /* where it stands, and in which line */
 	uint64_t line;
-	uint8_t hash[CHAINLOG_HASH];
-	bool met; /* the session's file has that line */
+	struct chainlog_head after; /* the minter's line that it followed */
+	bool met;		    /* the session's file has that line */
 };
 
 /* What retention took away, as the minter's chain says. */
@@ -47,7 +47,9 @@ struct check {
 	/* What is being read. */
 	const char *session;
 	char file[SEGMENT_NAME_MAX];
-	uint64_t base; /* seq of the line before the file's first */
+	uint64_t base;	 /* seq of the line before the file's first */
+	uint64_t gone;	 /* and, of the minter's chain, before its first file */
+	uint64_t sealed; /* seq of the last good signed line in its place */
 };
 
 /* printf-like; its text is escaped. */

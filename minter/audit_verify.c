@@ -48,7 +48,7 @@ each_session_line(void *ctx, const struct chainlog_head *at, struct span line)
 	     i++) {
 		struct anchor *a = &c->anchors[i];
 		a->met = true;
-		if (memcmp(a->hash, at->hash, CHAINLOG_HASH) != 0)
+		if (memcmp(a->head.hash, at->hash, CHAINLOG_HASH) != 0)
 			said_note(c, AUDIT_BAD, c->file, at->seq - c->base,
 			    "the line is not the one that %s:%llu anchored",
 			    a->file, (unsigned long long)a->line);
@@ -94,12 +94,12 @@ excuse(struct check *c, const char *session, const struct chainlog_head *start)
 {
 	for (size_t i = said_first(c, session, 0);
 	     i < c->n_anchors && strcmp(c->anchors[i].session, session) == 0 &&
-	     c->anchors[i].seq <= start->seq;
+	     c->anchors[i].head.seq <= start->seq;
 	     i++) {
 		struct anchor *a = &c->anchors[i];
 		a->met = true;
-		if (a->seq == start->seq && a->seq != 0 &&
-		    memcmp(a->hash, start->hash, CHAINLOG_HASH) != 0)
+		if (a->head.seq == start->seq && a->head.seq != 0 &&
+		    memcmp(a->head.hash, start->hash, CHAINLOG_HASH) != 0)
 			said_note(c, AUDIT_BAD, c->file, 1,
 			    "the line before this one is not the one that "
 			    "%s:%llu names",
@@ -175,14 +175,14 @@ check_tail(struct check *c, const struct chainlog_head *head, bool whole)
 	     i < c->n_anchors && strcmp(c->anchors[i].session, c->session) == 0;
 	     i++) {
 		struct anchor *a = &c->anchors[i];
-		if (!a->met && a->seq != 0 && whole)
-			said_note(c, AUDIT_BAD, c->file, a->seq - c->base,
+		if (!a->met && a->head.seq != 0 && whole)
+			said_note(c, AUDIT_BAD, c->file, a->head.seq - c->base,
 			    "the file ends at line %llu, but %s:%llu anchored "
 			    "this one: its tail was cut",
 			    (unsigned long long)(head->seq - c->base), a->file,
 			    (unsigned long long)a->line);
 		a->met = true;
-		last = a->seq > last ? a->seq : last;
+		last = a->head.seq > last ? a->head.seq : last;
 	}
 	if (!whole || head->seq <= last)
 		return;
@@ -301,11 +301,11 @@ check_missing_files(struct check *c)
 		struct anchor *a = &c->anchors[i];
 		char file[SEGMENT_NAME_MAX];
 
-		if (a->met || a->seq == 0)
+		if (a->met || a->head.seq == 0)
 			continue;
 		segment_name(a->session, 1, file);
 		uint64_t upto = said_removed(c, a->session);
-		if (a->seq <= upto) {
+		if (a->head.seq <= upto) {
 			said_note(c, AUDIT_GOOD, file, 0,
 			    "removed by retention up to seq %llu",
 			    (unsigned long long)upto);
@@ -324,6 +324,21 @@ check_missing_files(struct check *c)
 			c->anchors[j].met |=
 			    strcmp(c->anchors[j].session, a->session) == 0;
 	}
+}
+
+/* Its hashes alone prove nothing: who can write it can make others. */
+static void
+warn_of_end(struct check *c, uint64_t last, uint64_t start)
+{
+	uint64_t sealed = c->sealed > start ? c->sealed : start;
+
+	if (last == sealed)
+		return;
+	c->report.unanchored += last - sealed;
+	said_note(c, AUDIT_WARNING, c->file, 0,
+	    "%llu lines after the last that is signed: had they been changed, "
+	    "it would not show",
+	    (unsigned long long)(last - sealed));
 }
 
 /* What may be missing of it stands in it. */
@@ -347,6 +362,7 @@ check_minter(struct check *c)
 	if (p->n != 1)
 		r = find_start(c, p, &start);
 	head = start;
+	c->gone = start.seq;
 	if (r == 0 && bad == c->report.bad)
 		r = check_chain(c, p, n, said_line, &head);
 	said_sort(c);
@@ -360,6 +376,8 @@ check_minter(struct check *c)
 		    "its own end would not show",
 		    (unsigned long long)(head.seq - start.seq),
 		    (unsigned long long)c->report.anchors);
+	if (r == 0 && bad == c->report.bad)
+		warn_of_end(c, head.seq, start.seq);
 	return r;
 }
 

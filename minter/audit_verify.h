@@ -6,7 +6,8 @@
  *
  * What it cannot show: lines cut off a file's end after its last anchor
  * (said as a warning, with their number, when there are any), the end of
- * minter.jsonl itself, and anything at all when keys.json was replaced
+ * minter.jsonl itself, lines there after the last that is signed (likewise a
+ * warning), and anything at all when keys.json was replaced
  * together with all files: keep a copy of keys.json elsewhere.
  *
  * Used by the CLI: no SQLite and no HTTP here.

@@ -122,7 +122,6 @@ each_line(void *ctx, const struct chainlog_head *at, struct span text)
 	if (!mentions(text) || (line = json_strict(text)) == NULL)
 		return 0;
 	inner = json_object_get(line, "line");
-	(void)json_object_del(line, "prev");
 	r = keep(ctx, inner != NULL ? inner : line);
 	json_decref(line);
 	return r;

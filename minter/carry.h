@@ -6,9 +6,10 @@
  * at the chain's end, each line as it was, with the signature it had (of a
  * beginning: who it was):
  *
- *	"event":"carried","line":{"seq":7,"event":"anchor","session":"s-…",…}
+ *	"event":"carried","line":{"seq":7,"prev":"…","event":"anchor",…}
  *
- * Nothing is signed anew, so nothing forged becomes good. What a session
+ * Nothing is signed anew, so nothing forged becomes good; verify believes it
+ * only of lines whose own place is gone. What a session
  * that is wholly removed had is not carried; what one had whose files are
  * gone without such a word is, so that verify goes on to miss them.
  */

@@ -34,7 +34,9 @@ finish_anchor(struct minter *m, struct session *s)
 	if (m->failed != NULL || m->audit_keys == NULL ||
 	    s->head_seq <= s->anchored_seq)
 		return;
-	if (audit_anchor(m->audit, s->id, s->head_seq, s->head_hash) != 0)
+	struct chainlog_head head = {.seq = s->head_seq};
+	memcpy(head.hash, s->head_hash, sizeof(head.hash));
+	if (audit_anchor(m->audit, s->id, &head) != 0)
 		minter_fail(m, "audit");
 	else
 		s->anchored_seq = s->head_seq;

@@ -221,6 +221,15 @@ sweep_families(struct minter *m)
 		sweep_session(s, now);
 }
 
+/* What this chain itself has that no anchor of a session covers. */
+static void
+seal(struct minter *m)
+{
+	if (m->failed == NULL && m->audit_keys != NULL &&
+	    audit_seal(m->audit) != 0)
+		minter_fail(m, "audit");
+}
+
 static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
@@ -241,6 +250,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		save_all_used(m);
 	for (struct session *s = m->sessions; s != NULL; s = s->next)
 		finish_anchor(m, s);
+	seal(m);
 	if (m->failed == NULL && clock_now(&m->clock, &now) == 0 &&
 	    m->ticks % MARK_TICKS == 0)
 		save_clock(m);
@@ -287,6 +297,8 @@ finish(struct minter *m)
 		if (minter_act(m, "stopped", NULL) != 0)
 			log_event(LOG_ERROR, "audit_unwritable",
 			    LOG_STR("effect", "stopping anyway"));
+		seal(m);
+		on_sync(m->loop, &m->sync, 0);
 	}
 	admin_drain(m->admin, 20);
 	state_close(m->state);

@@ -1,8 +1,10 @@
 """What somebody may do to the audit directory, and that verify names it
 (requirement 28)."""
+import base64
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 import time
@@ -117,6 +119,66 @@ def test_minter_chain_cut_short():
         return lines[:at[0]]
     done = harm(folder / "minter.jsonl", before_session)
     assert done.returncode == 7, done
+
+
+def b64(digest):
+    return base64.urlsafe_b64encode(digest).rstrip(b"=")
+
+
+def chained(lines, name=b"minter"):
+    "these lines as a chain that is good in itself: anybody can hash"
+    out, prev = [], hashlib.sha256(name).digest()
+    for i, line in enumerate(lines):
+        line = re.sub(rb'^{"seq":\d+,"prev":"[^"]*"',
+                      b'{"seq":%d,"prev":"%s"' % (i + 1, b64(prev)), line)
+        out.append(line)
+        prev = hashlib.sha256(line.rstrip(b"\n")).digest()
+    return out
+
+
+def without(*words):
+    return lambda lines: chained([x for x in lines
+                                  if not any(w in x for w in words)])
+
+
+def carried(lines):
+    "all that is signed as if it had been carried on from files that are gone"
+    def wrap(line):
+        if b'"sig"' not in line:
+            return line
+        return b'{"seq":1,"prev":"","event":"carried","line":%s}\n' % (
+            line.rstrip(b"\n"))
+    return chained([wrap(x) for x in lines])
+
+
+def test_minter_chain_written_anew():
+    "a minter chain of other lines, hashed anew, is not taken for the old one"
+    mine, minter = guest.id.encode(), folder / "minter.jsonl"
+    whole = minter.read_bytes().splitlines(True)
+    assert chained(whole) == whole
+    for name, how in {
+            "an act taken away": without(b'"event":"session_ended"'),
+            "an act changed": lambda x: chained(
+                [y.replace(b'"guest":"agent"', b'"guest":"other"')
+                 for y in x]),
+            "an act added": lambda x: chained(x[:2] + x[1:]),
+            "a session taken away": without(mine)}.items():
+        done = harm(minter, how)
+        assert done.returncode == 7, (name, done.stdout)
+        assert b"minter.jsonl" in done.stdout, (name, done.stdout)
+    own = folder / f"{guest.id}.jsonl"
+    os.rename(own, own.with_suffix(".gone"))
+    try:
+        done = harm(minter, without(mine))
+        assert done.returncode == 7, ("and its file", done.stdout)
+    finally:
+        os.replace(own.with_suffix(".gone"), own)
+    # Who takes the signatures away leaves lines that nothing proves: said.
+    for how in (without(b'"sig"'), carried):
+        done = harm(minter, how)
+        assert b"after the last that is signed" in done.stdout, done.stdout
+    done = verdict()
+    assert done.returncode == 0 and b"is signed" not in done.stdout, done
 
 
 def test_no_keys():
