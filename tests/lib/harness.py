@@ -12,6 +12,7 @@ As root everything runs as an ordinary user (UID below), so that the walls
 between users are real. Nothing here reaches into the product: it types
 what a user would type and speaks what a guest would speak.
 """
+import contextlib
 import json
 import os
 import shutil
@@ -190,6 +191,14 @@ class House:
                 found.append(int(p.name))
         return found
 
+    def supervisor(self):
+        """The pid of hatcheckd itself; others of its house come and go."""
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/exe").endswith("/hatcheckd"):
+                    return pid
+        raise Failed("no supervisor")
+
     def audit_lines(self, name=None):
         lines = []
         folder = self.home / "log" / "audit"
@@ -214,6 +223,13 @@ class House:
 
     def kill(self, pid, sig=signal.SIGKILL):
         os.kill(pid, sig)
+
+    def kill_all(self):
+        """kill -9 of every process; some go by themselves with others."""
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                self.kill(pid)
+        wait_for(lambda: not self.pids())
 
 
 class Guest:

@@ -64,7 +64,7 @@ def test_supervisor():
     gone = house.session("gone", "one")
     ca, token = guest.ca(), guest.token()
     house.hatcheck("revoke", "--session", gone.id)
-    os.kill(int(supervisor()), signal.SIGKILL)
+    os.kill(int(house.supervisor()), signal.SIGKILL)
     wait_for(lambda: not house.pids(), 10)
     house.start()
     wait_for(lambda: serves(guest), 20)
@@ -72,13 +72,6 @@ def test_supervisor():
     assert guest.get("https://api.demo.test/x", token=token)[0] == 200
     assert not serves(gone)
     house.hatcheck("audit", "verify")
-
-
-def supervisor():
-    for pid in house.pids():
-        if os.readlink(f"/proc/{pid}/exe").endswith("/hatcheckd"):
-            return pid
-    raise AssertionError("no supervisor")
 
 
 def test_orderly_restart():

@@ -39,11 +39,6 @@ def write(h, limits):
         os.chown(path, UID, UID)
 
 
-def supervisor(h):
-    return next(p for p in h.pids()
-                if os.readlink(f"/proc/{p}/exe").endswith("/hatcheckd"))
-
-
 def logged(h, words):
     return [x for x in h.log_tail(10000).splitlines() if words in x]
 
@@ -51,7 +46,7 @@ def logged(h, words):
 def reload(h, limits, says="configuration_read"):
     before = len(logged(h, says))
     write(h, limits)
-    os.kill(supervisor(h), signal.SIGHUP)
+    os.kill(h.supervisor(), signal.SIGHUP)
     wait_for(lambda: len(logged(h, says)) > before)
 
 

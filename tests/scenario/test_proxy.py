@@ -127,9 +127,7 @@ def use(url, more=""):
         return house.log_tail(100000).count("configuration_read")
     before = count()
     write(url, more)
-    os.kill(next(p for p in house.pids()
-                 if os.readlink(f"/proc/{p}/exe").endswith("/hatcheckd")),
-            signal.SIGHUP)
+    os.kill(house.supervisor(), signal.SIGHUP)
     wait_for(lambda: count() > before)
     if up:  # what idled went another way: it is closed
         wait_for(lambda: not up.live)

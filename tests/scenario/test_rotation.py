@@ -194,9 +194,7 @@ def test_daemon_killed_in_rotation():
     "kill -9 of everything as a log goes on loses no request either"
     g = house.session("all", "one")
     fill(g, 2)
-    for pid in house.pids():
-        house.kill(pid)
-    wait_for(lambda: not house.pids())
+    house.kill_all()
     house.start()
     wait_for(lambda: serves(g), 20)
     seen = [r.path for r in up.requests if PAD in r.path]
@@ -260,9 +258,7 @@ def reload(**limits):
     limits = {"audit_segment_bytes": SEGMENT, **limits}
     path.write_text("limits:\n" + "".join(
         f"  {k}: {v}\n" for k, v in limits.items()))
-    pid = next(p for p in house.pids() if
-               os.readlink(f"/proc/{p}/exe").endswith("/hatcheckd"))
-    os.kill(pid, signal.SIGHUP)
+    os.kill(house.supervisor(), signal.SIGHUP)
 
 
 def age(path, days=20):

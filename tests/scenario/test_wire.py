@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap
-from harness import House, read_response
+from harness import House, read_response, tls_recv
 from upstream import Upstream
 
 KEY = "sk-real-canary-0123456789abcdef"
@@ -131,7 +131,7 @@ def test_bad_trailers():
         up.forget()
         s = chunked_with(f"{name}: EVIL".encode())
         with s:
-            assert not s.recv(100), name
+            assert not tls_recv(s, 100), name
         assert not up.requests and b"EVIL" not in up.received, name
 
 
