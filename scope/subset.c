@@ -154,9 +154,11 @@ gather(const struct grant *out, const struct grant_rule *in, const char *method,
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i<out->n_rules && * left> 0; i++) {
+	for (size_t i = 0; i < out->n_rules; i++) {
 		const struct grant_rule *r = &out->rules[i];
 
+		if (*left == 0)
+			break; /* fewer than there are: nothing is decided */
 		if (!method_covers(r, method) || !query_covers(r, in, left))
 			continue;
 		for (size_t j = 0; j < r->n_paths; j++)
