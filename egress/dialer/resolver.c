@@ -16,17 +16,24 @@
 
 #define STACK_SIZE (512 * 1024)
 
-enum state { WAITING, RUNNING, FINISHED };
-
-/* The thread writes err and list, then (under the lock) state; the loop
- * touches all else. */
-struct lookup {
-	struct lookup *next;
-	struct resolver *r;
+/* One session's: how many run, and which wait, oldest first. There is one as
+ * long as it has any. */
+struct party {
+	struct party *next;
 	char session[SESSION_ID_MAX + 1];
+	unsigned running;
+	struct lookup *first, **end;
+};
+
+/* The thread writes err and list, then (under the lock) puts it among the
+ * finished; the loop touches all else. */
+struct lookup {
+	struct lookup *next, **at; /* of those that wait; next: finished, too */
+	struct resolver *r;
+	struct party *party;
 	char host[HOST_MAX];
 	uint16_t port;
-	enum state state;
+	bool running;
 	lookup_done *done; /* NULL: no longer wanted */
 	void *ctx;
 	int err;
@@ -37,8 +44,10 @@ struct resolver {
 	struct ev_loop *loop;
 	struct ev_async woken;
 	resolver_fn *fn;
-	pthread_mutex_t lock; /* of every state field */
-	struct lookup *first; /* oldest first; the loop's alone */
+	unsigned running;
+	struct party *first, **end; /* who was served last is at the end */
+	pthread_mutex_t lock;	    /* of those: */
+	struct lookup *finished, **finished_end;
 };
 
 int
@@ -121,7 +130,9 @@ run(void *arg)
 
 	l->err = r->fn(l->host, l->port, &l->list);
 	pthread_mutex_lock(&r->lock);
-	l->state = FINISHED;
+	l->next = NULL;
+	*r->finished_end = l;
+	r->finished_end = &l->next;
 	/* Inside the lock: the loop may free l as soon as it is open. */
 	ev_async_send(r->loop, &r->woken);
 	pthread_mutex_unlock(&r->lock);
@@ -139,75 +150,143 @@ start_thread(struct lookup *l)
 		return ERR_NOMEM;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	l->state = RUNNING;
-	if ((e = pthread_create(&t, &attr, run, l)) != 0)
-		l->state = WAITING;
+	e = pthread_create(&t, &attr, run, l);
 	pthread_attr_destroy(&attr);
 	return e == 0 ? 0 : ERR_NOMEM;
 }
 
-/* May l start now? With the lock held. */
-static bool
-has_place(const struct resolver *r, const struct lookup *l)
+/* Out of those that wait. */
+static void
+leave(struct lookup *l)
 {
-	unsigned all = 0, own = 0;
-
-	for (const struct lookup *o = r->first; o != NULL; o = o->next) {
-		if (o->state != RUNNING)
-			continue;
-		all++;
-		own += strcmp(o->session, l->session) == 0;
-	}
-	return all < RESOLVER_THREADS && own < RESOLVER_PER_SESSION;
+	*l->at = l->next;
+	if (l->next != NULL)
+		l->next->at = l->at;
+	else
+		l->party->end = l->at;
 }
 
+static void
+wait_in(struct lookup *l, struct party *p)
+{
+	l->next = NULL;
+	l->party = p;
+	l->at = p->end;
+	*p->end = l;
+	p->end = &l->next;
+}
+
+static bool
+may_start(const struct resolver *r, const struct party *p)
+{
+	return p->first != NULL && p->running < RESOLVER_PER_SESSION &&
+	       r->running < RESOLVER_THREADS;
+}
+
+/* The oldest that waits. false: no thread now, the next wake-up retries. */
+static bool
+start_one(struct party *p)
+{
+	struct lookup *l = p->first;
+	struct resolver *r = l->r;
+
+	leave(l);
+	l->running = true;
+	p->running++;
+	r->running++;
+	if (start_thread(l) == 0)
+		return true;
+	r->running--;
+	p->running--;
+	l->running = false;
+	wait_in(l, p);
+	return false;
+}
+
+static struct party **
+place_of(struct resolver *r, const struct party *p)
+{
+	struct party **at = &r->first;
+
+	while (*at != p)
+		at = &(*at)->next;
+	return at;
+}
+
+static void
+take_out(struct resolver *r, struct party *p)
+{
+	struct party **at = place_of(r, p);
+
+	*at = p->next;
+	if (p->next == NULL)
+		r->end = at;
+}
+
+static void
+put_last(struct resolver *r, struct party *p)
+{
+	p->next = NULL;
+	*r->end = p;
+	r->end = &p->next;
+}
+
+/* One of each session in turn, as long as there is room. */
 static void
 start_waiting(struct resolver *r)
 {
-	pthread_mutex_lock(&r->lock);
-	for (struct lookup *l = r->first; l != NULL; l = l->next) {
-		if (l->state == WAITING && has_place(r, l) &&
-		    start_thread(l) != 0)
-			break; /* no thread now: the next wake-up retries */
+	struct party *p = r->first, *next;
+
+	for (; p != NULL; p = next) {
+		next = p->next;
+		if (!may_start(r, p))
+			continue;
+		if (!start_one(p))
+			return;
+		if (next == NULL)
+			next = p; /* it is the last already */
+		take_out(r, p);
+		put_last(r, p);
 	}
-	pthread_mutex_unlock(&r->lock);
 }
 
 static void
-unlink_lookup(struct lookup *l)
+forget_if_empty(struct resolver *r, struct party *p)
 {
-	struct lookup **p = &l->r->first;
-
-	while (*p != l)
-		p = &(*p)->next;
-	*p = l->next;
+	if (p->running > 0 || p->first != NULL)
+		return;
+	take_out(r, p);
+	free(p);
 }
 
 static struct lookup *
 take_finished(struct resolver *r)
 {
-	struct lookup *l;
+	struct lookup *all;
 
 	pthread_mutex_lock(&r->lock);
-	for (l = r->first; l != NULL && l->state != FINISHED; l = l->next)
-		;
-	if (l != NULL)
-		unlink_lookup(l);
+	all = r->finished;
+	r->finished = NULL;
+	r->finished_end = &r->finished;
 	pthread_mutex_unlock(&r->lock);
-	return l;
+	return all;
 }
 
 static void
 on_woken(struct ev_loop *loop, struct ev_async *w, int events)
 {
 	struct resolver *r = w->data;
-	struct lookup *l;
+	struct lookup *l, *next;
 
 	(void)loop;
 	(void)events;
-	while ((l = take_finished(r)) != NULL) {
+	for (l = take_finished(r); l != NULL; l = next) {
+		next = l->next;
 		if (l->done != NULL)
 			l->done(l->ctx, l->err, &l->list);
+		r->running--;
+		l->party->running--;
+		forget_if_empty(r, l->party);
 		free(l);
 	}
 	start_waiting(r);
@@ -222,6 +301,8 @@ resolver_new(struct ev_loop *loop, resolver_fn *fn, struct resolver **out)
 		return ERR_NOMEM;
 	r->loop = loop;
 	r->fn = fn;
+	r->end = &r->first;
+	r->finished_end = &r->finished;
 	if (pthread_mutex_init(&r->lock, NULL) != 0) {
 		free(r);
 		return ERR_NOMEM;
@@ -251,21 +332,37 @@ resolver_free(struct resolver *r)
 	free(r);
 }
 
-static int
-fill(struct lookup *l, const char *session, const char *host)
+/* The session's, made when there is none. */
+static struct party *
+party_of(struct resolver *r, const char *session)
 {
-	int e = span_copy(span_str(session), l->session, sizeof(l->session));
+	struct party *p = r->first;
 
-	return e != 0 ? e : span_copy(span_str(host), l->host, sizeof(l->host));
+	while (p != NULL && strcmp(p->session, session) != 0)
+		p = p->next;
+	if (p != NULL || (p = calloc(1, sizeof(*p))) == NULL)
+		return p;
+	if (span_copy(span_str(session), p->session, sizeof(p->session)) != 0) {
+		free(p);
+		return NULL;
+	}
+	p->end = &p->first;
+	put_last(r, p);
+	return p;
 }
 
 int
 lookup_new(struct resolver *r, const char *session, const char *host,
     uint16_t port, lookup_done *done, void *ctx, struct lookup **out)
 {
-	struct lookup *l = calloc(1, sizeof(*l)), **end;
-	int e = l == NULL ? ERR_NOMEM : fill(l, session, host);
+	struct lookup *l = calloc(1, sizeof(*l));
+	struct party *p;
+	int e = l == NULL
+		    ? ERR_NOMEM
+		    : span_copy(span_str(host), l->host, sizeof(l->host));
 
+	if (e == 0 && (p = party_of(r, session)) == NULL)
+		e = ERR_NOMEM;
 	if (e != 0) {
 		free(l);
 		return e;
@@ -274,10 +371,10 @@ lookup_new(struct resolver *r, const char *session, const char *host,
 	l->port = port;
 	l->done = done;
 	l->ctx = ctx;
-	for (end = &r->first; *end != NULL; end = &(*end)->next)
-		;
-	*end = l;
-	start_waiting(r);
+	wait_in(l, p);
+	/* Others that wait have no more room than before. */
+	if (may_start(r, p))
+		(void)start_one(p);
 	*out = l;
 	return 0;
 }
@@ -287,12 +384,10 @@ lookup_free(struct lookup *l)
 {
 	if (l == NULL)
 		return;
-	pthread_mutex_lock(&l->r->lock);
-	enum state state = l->state;
-	pthread_mutex_unlock(&l->r->lock);
 	l->done = NULL;
-	if (state == WAITING) {
-		unlink_lookup(l);
-		free(l);
-	}
+	if (l->running)
+		return;
+	leave(l);
+	forget_if_empty(l->r, l->party);
+	free(l);
 }

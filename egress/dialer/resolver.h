@@ -3,8 +3,10 @@
  * Names to addresses in worker threads, because the system's resolver
  * blocks. One thread per lookup, a few per session at once, so that one
  * session's slow names hold up nobody else; the rest of that session's
- * lookups wait. A lookup that is freed early runs on unseen and keeps
- * its session's place until the resolver returns.
+ * lookups wait; when there is room for more, the sessions take turns. What
+ * one more lookup costs does not depend on how many wait. A lookup that is
+ * freed early runs on unseen and keeps its session's place until the resolver
+ * returns.
  *
  * The blocking function is given by the caller: resolver_system in the
  * product; tests bring their own.
