@@ -34,6 +34,8 @@ static const struct row {
     {".git/hooks", GHOST},
     {".git/modules", WATCH},
     {".git/worktrees", LEAVE},
+    /* or takes the directory itself for one, once .git is broken */
+    {"HEAD", WATCH},
     /* a bare repository that was bound by itself (see is_bare()) */
     {"config", WATCH},
     {"config.worktree", WATCH},
@@ -83,17 +85,24 @@ static const struct row {
 };
 _Static_assert(COUNT(rows) <= GUARD_MAX, "GUARD_MAX");
 
-#define BARE_FIRST 7
-#define BARE_LAST 12
+#define BARE_HEAD 7
+#define BARE_FIRST 8
+#define BARE_LAST 13
 
-/* HEAD and objects at its top: git takes it for a repository. */
+/* HEAD at its top: what git needs beside it to take it for a repository can
+ * be made inside. */
 static bool
 is_bare(int root)
 {
 	struct stat st;
 
-	return fstatat(root, "HEAD", &st, 0) == 0 &&
-	       fstatat(root, "objects", &st, 0) == 0 && S_ISDIR(st.st_mode);
+	return fstatat(root, "HEAD", &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool
+applies(size_t row, bool bare)
+{
+	return bare ? row != BARE_HEAD : row < BARE_FIRST || row > BARE_LAST;
 }
 
 static struct guard_item *
@@ -218,7 +227,7 @@ guard_open(struct guard *g, const char *root, struct cli_error *e)
 		return failed(e, g, ".", strerror(errno));
 	bare = is_bare(g->fd);
 	for (size_t i = 0; r == 0 && i < COUNT(rows); i++)
-		if (bare || i < BARE_FIRST || i > BARE_LAST)
+		if (applies(i, bare))
 			r = look(g, &rows[i], e);
 	if (r != 0) {
 		ghosts_remove(g);

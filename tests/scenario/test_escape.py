@@ -370,7 +370,7 @@ def test_later_outside():
               (project / ".git" / "config", project / ".envrc",
                project / ".vscode" / "tasks.json")}
     hooks = sorted((project / ".git" / "hooks").iterdir())
-    evil = house.base / "evil-ran"
+    evil = house.user_home / "evil-ran"  # where git may write
     hostile(f"""
 evil = "#!/bin/sh\\ntouch {evil}\\n"
 def put(p):
@@ -413,6 +413,56 @@ for word in ("git config core.hooksPath /tmp/h", "git config core.pager x",
     git("status")
     assert not evil.exists()
     fresh()
+
+
+# What makes git take a directory for a repository whose configuration it
+# obeys: written around an own .git that was broken, and without one.
+TAKEN_OVER = """
+import shutil
+try:
+    os.unlink(".git/HEAD")
+except OSError:
+    pass
+for p in ("objects", "refs", "sub/objects", "sub/refs"):
+    os.makedirs(p, exist_ok=True)
+def put(p, text):
+    try:
+        with open(p, "w") as f:
+            f.write(text)
+    except OSError:
+        pass
+put("HEAD", "ref: refs/heads/main\\n")
+config = ("[core]\\nrepositoryformatversion = 0\\nbare = false\\n"
+          "worktree = ..\\nfsmonitor = \\"touch %s; false\\"\\n")
+put("config", config)
+put("sub/config", config)
+%s
+"""
+
+
+def test_directory_as_repository():
+    "git in the project afterwards obeys no configuration made in the sandbox"
+    evil = house.user_home / "evil-ran"  # where git may write
+
+    def status():
+        return subprocess.run(as_user(["git", "status"]), cwd=project,
+                              env=house.env, capture_output=True)
+    for own in (False, True):
+        for head in (False, True):
+            for more in ("", 'put("commondir", "sub\\n")\n'
+                         'os.path.exists("config") and os.unlink("config")'):
+                if own:
+                    git("init", "-q", ".")
+                if head:  # a file of the user's that happens to be called so
+                    (project / "HEAD").write_text("ref: refs/heads/x\n")
+                    if os.getuid() == 0:
+                        os.chown(project / "HEAD", UID, UID)
+                hostile(TAKEN_OVER % (evil, more))
+                status()
+                assert not evil.exists(), (own, head, more)
+                if not head:
+                    assert (project / "HEAD.hatcheck-held").exists()
+                fresh()
 
 
 def test_left_behind():
