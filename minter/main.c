@@ -231,6 +231,15 @@ seal(struct minter *m)
 }
 
 static void
+prune(struct minter *m)
+{
+	int64_t now = clock_wall_ms() / 1000;
+
+	if (state_prune(m->state, now, now - PRUNE_AFTER_S) != 0)
+		minter_fail(m, "state");
+}
+
+static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	struct minter *m = w->data;
@@ -260,9 +269,8 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		m->retain = false;
 		retain_run(m);
 	}
-	if (m->failed == NULL && m->ticks % PRUNE_TICKS == 1 &&
-	    state_prune(m->state, clock_wall_ms() / 1000 - PRUNE_AFTER_S) != 0)
-		minter_fail(m, "state");
+	if (m->failed == NULL && m->ticks % PRUNE_TICKS == 1)
+		prune(m);
 }
 
 static void

@@ -439,13 +439,18 @@ state_family_put(struct state *s, const struct family_row *f)
 	    f->id, f->issued, f->expires);
 }
 
+/* What has ended needs no room for what it could do: it may nothing. Not
+ * empty, which would be all that its session may. */
+#define NOTHING "CASE details WHEN '' THEN '' ELSE '[]' END"
+
 int
 state_family_revoke(struct state *s, const char *id)
 {
 	return run(s,
 	    "WITH RECURSIVE tree(id) AS (SELECT ?1 UNION SELECT f.id"
 	    " FROM families f JOIN tree t ON f.parent=t.id)"
-	    " UPDATE families SET revoked=1 WHERE id IN tree",
+	    " UPDATE families SET revoked=1, details=" NOTHING
+	    " WHERE id IN tree",
 	    "t", id);
 }
 
@@ -571,7 +576,7 @@ state_used(
 }
 
 int
-state_prune(struct state *s, int64_t before)
+state_prune(struct state *s, int64_t now, int64_t before)
 {
 	static const char gone[] =
 	    "(SELECT id FROM sessions WHERE state<>1 AND expires<?)";
@@ -581,7 +586,11 @@ state_prune(struct state *s, int64_t before)
 	if ((r = run(s, "DELETE FROM tokens WHERE expires<?", "i", before)) !=
 		0 ||
 	    (r = run(s, "DELETE FROM families WHERE expires<?", "i", before)) !=
-		0)
+		0 ||
+	    (r = run(s,
+		 "UPDATE families SET details='[]' WHERE expires<?"
+		 " AND details NOT IN ('', '[]')",
+		 "i", now)) != 0)
 		return r;
 	/* Accounts of families that are gone; a family's id has 22 letters. */
 	if ((r = run(s,

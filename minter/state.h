@@ -94,7 +94,7 @@ struct family_row {
 typedef int state_family_each(void *ctx, const struct family_row *row);
 /* The family and one more token of it. */
 MUST_USE int state_family_put(struct state *s, const struct family_row *f);
-/* And all below it. */
+/* And all below it. What they could do is forgotten. */
 MUST_USE int state_family_revoke(struct state *s, const char *id);
 /* session: NULL for all. Newest first. */
 MUST_USE int state_families(
@@ -129,8 +129,8 @@ MUST_USE int state_used_put(struct state *s, const char *session,
 MUST_USE int state_used(
     struct state *s, const char *session, state_used_each *each, void *ctx);
 
-/* Forget tokens and families that expired before, and what sessions that
- * ended before then left behind. */
-MUST_USE int state_prune(struct state *s, int64_t before);
+/* Forget tokens and families that expired before, what sessions that ended
+ * before then left behind, and what families could do that have expired. */
+MUST_USE int state_prune(struct state *s, int64_t now, int64_t before);
 
 #endif

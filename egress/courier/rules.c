@@ -286,9 +286,11 @@ cut_family(struct rules *r, struct span id)
 	struct family *f = find_family(r, id);
 	int e = f == NULL ? add_family(r, id, &f) : 0;
 
-	if (e == 0)
-		f->cut = true;
-	return e;
+	if (e != 0)
+		return e;
+	f->cut = true;
+	grant_set_free(&f->details); /* many may be cut before they expire */
+	return 0;
 }
 
 static int

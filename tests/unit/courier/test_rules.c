@@ -2,6 +2,7 @@
 /* The session's rules: families, cuts and what lifts them. */
 #include "egress/courier/rules.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -156,6 +157,41 @@ test_children_stay_what_they_are(void **state)
 	assert_int_equal(family("x", 1), REASON_BAD_TOKEN);
 }
 
+/* A family that was cut is remembered, what it could do is not. */
+static void
+test_cut_families_take_no_room(void **state)
+{
+	static char details[32 * 1024];
+	size_t n = (size_t)snprintf(details, sizeof(details),
+	    "[{\"name\":\"g\",\"credential\":\"c\",\"hosts\":[\"a.test\"],"
+	    "\"allow\":[");
+
+	(void)state;
+	load(DEMO);
+	for (int i = 0; i < 500; i++)
+		n += (size_t)snprintf(details + n, sizeof(details) - n,
+		    "%s\"/some/longer/path/that/takes/room/%d\"%s",
+		    i % 50 == 0 ? "{\"methods\":[\"GET\"],\"paths\":[" : ",", i,
+		    i == 499	   ? "]}]}]"
+		    : i % 50 == 49 ? "]},"
+				   : "");
+	struct mallinfo2 before = mallinfo2();
+	for (int i = 0; i < 400; i++) {
+		char id[16];
+		struct rules_family m = {.jti = span_str("j"),
+		    .expires_ms = 1000,
+		    .details = span_of(details, n)};
+
+		(void)snprintf(id, sizeof(id), "f-%d", i);
+		m.family = span_str(id);
+		assert_int_equal(rules_put_family(r, &m), 0);
+		assert_int_equal(family(id, 1), REASON_NONE);
+		cut(RULES_CUT_FAMILY, id);
+		assert_int_equal(family(id, 1), REASON_REVOKED);
+	}
+	assert_in_range(mallinfo2().uordblks - before.uordblks, 0, 1024 * 1024);
+}
+
 static void
 test_cut_family_stays(void **state)
 {
@@ -266,17 +302,18 @@ test_sweep(void **state)
 	assert_int_equal(put("more", 1), 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {TEST(test_families),
-	    TEST(test_children), TEST(test_children_stay_what_they_are),
-	    TEST(test_cut_family_stays), TEST(test_cut_session_stays),
-	    TEST(test_cut_grant), TEST(test_cut_after_rules),
-	    TEST(test_suspend), TEST(test_bad_rules_change_nothing),
-	    TEST(test_placeholders), TEST(test_sweep)};
+	const struct CMUnitTest tests[] = {T(test_families), T(test_children),
+	    T(test_children_stay_what_they_are),
+	    T(test_cut_families_take_no_room), T(test_cut_family_stays),
+	    T(test_cut_session_stays), T(test_cut_grant),
+	    T(test_cut_after_rules), T(test_suspend),
+	    T(test_bad_rules_change_nothing), T(test_placeholders),
+	    T(test_sweep)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -512,6 +512,59 @@ an_older_store_is_brought_up_to_date(void **state)
 	assert_int_equal(system(path), 0);
 }
 
+static int
+may_nothing(void *ctx, const struct family_row *f)
+{
+	(*(unsigned *)ctx)++;
+	if (strcmp(f->id, "f-wide") == 0)
+		assert_string_equal(f->details, "");
+	else
+		assert_string_equal(f->details, "[]");
+	return 0;
+}
+
+/* A guest that makes narrower tokens as large as may be, and revokes them or
+ * lets them end, fills no disk. */
+static void
+what_has_ended_takes_no_room(void **state)
+{
+	char dir[] = "/tmp/hatcheck-child-XXXXXX", path[64], why[256];
+	static char large[32 * 1024];
+	struct family_row f = {.session = "s-1", .parent = "f-wide"};
+	struct state *st;
+	struct stat file;
+	unsigned seen = 0;
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(state_open(dir, &st, why, sizeof(why)), 0);
+	strcpy(f.id, "f-wide");
+	strcpy(f.jti, "t-wide");
+	f.parent[0] = '\0';
+	f.expires = 1000;
+	assert_int_equal(state_family_put(st, &f), 0);
+	strcpy(f.parent, "f-wide");
+	f.details = large;
+	f.expires = 100;
+	for (unsigned i = 0; i < 200; i++) {
+		(void)snprintf(f.id, sizeof(f.id), "f-%u", i);
+		(void)snprintf(f.jti, sizeof(f.jti), "t-%u", i);
+		assert_int_equal(state_family_put(st, &f), 0);
+		assert_int_equal(i % 2 == 0 ? state_family_revoke(st, f.id)
+					    : state_prune(st, 101, 1),
+		    0);
+	}
+	assert_int_equal(state_families(st, NULL, may_nothing, &seen), 0);
+	assert_int_equal(seen, 201);
+	state_close(st);
+	(void)snprintf(path, sizeof(path), "%s/minter.db", dir);
+	assert_int_equal(stat(path, &file), 0);
+	assert_in_range(file.st_size, 1, 1024 * 1024);
+	(void)snprintf(path, sizeof(path), "rm -rf %s", dir);
+	assert_int_equal(system(path), 0);
+}
+
 /* A sub-agent that asks for tokens as fast as it can, with its token or on
  * its connection, does not keep its parent from renewing. */
 static void
@@ -555,6 +608,7 @@ main(void)
 	    T(a_child_ends_in_its_time_and_with_its_parent),
 	    T(a_token_of_another_session_makes_no_child),
 	    cmocka_unit_test(an_older_store_is_brought_up_to_date),
+	    cmocka_unit_test(what_has_ended_takes_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
