@@ -43,6 +43,11 @@ static const struct row {
     {"hooks", GHOST},
     {"modules", WATCH},
     {"worktrees", LEAVE},
+    /* Mercurial trusts what its user owns */
+    {".hg", WATCH},
+    {".hg/hgrc", WATCH},
+    {".hg/hgrc-not-shared", WATCH},
+    {".hg/sharedpath", WATCH},
     /* editors and agents of the user, watching the directory */
     {".vscode", GHOST},
     {".idea", GHOST},
@@ -60,6 +65,7 @@ static const struct row {
     {".nvim.lua", WATCH},
     {".exrc", WATCH},
     {".dir-locals.el", WATCH},
+    {".dir-locals-2.el", WATCH},
     {".gdbinit", WATCH},
     {".lldbinit", WATCH},
     /* shells and version managers, on cd */
@@ -195,7 +201,8 @@ look(struct guard *g, const struct row *row, struct cli_error *e)
 	if (row->missing == GHOST && S_ISDIR(st.st_mode) &&
 	    is_empty(g->fd, row->name))
 		item->state = GUARD_GHOST; /* perhaps of another run */
-	else if (strcmp(row->name, ".git") == 0 && S_ISDIR(st.st_mode))
+	else if (S_ISDIR(st.st_mode) && (strcmp(row->name, ".git") == 0 ||
+					    strcmp(row->name, ".hg") == 0))
 		item->state = GUARD_PIN;
 	else
 		item->state = GUARD_SEAL;

@@ -465,6 +465,36 @@ def test_directory_as_repository():
                 fresh()
 
 
+def test_mercurial():
+    "Mercurial's settings are as they were, its repository can be written"
+    own = project / ".hg" / "hgrc"
+    for there in (False, True):
+        if there:
+            (project / ".hg").mkdir()
+            own.write_text("[ui]\n")
+            if os.getuid() == 0:
+                subprocess.run(["chown", "-R", f"{UID}:{UID}", project],
+                               check=True)
+        hostile("""
+os.makedirs(".hg", exist_ok=True)
+open(".hg/store", "w").close()
+for p in (".hg/hgrc", ".hg/hgrc-not-shared", ".hg/sharedpath"):
+    try:
+        open(p, "w").write("[hooks]\\npre-status = touch /tmp/x\\n")
+    except OSError:
+        pass
+attempt("moved", lambda: os.rename(".hg", "hg") is None and
+        os.path.exists(".hg/hgrc") is False and {there})
+""".replace("{there}", str(there)))
+        assert (project / ".hg").exists() == there
+        if there:
+            assert own.read_text() == "[ui]\n"
+            assert (project / ".hg" / "store").exists()
+        for p in ("hgrc-not-shared", "sharedpath"):
+            assert not os.path.lexists(project / ".hg" / p), p
+        fresh()
+
+
 def test_left_behind():
     "nothing that it started outlives it, nor what it opened"
     mark = "7" + str(secrets.randbelow(10 ** 8))
