@@ -214,7 +214,8 @@ pair_events(const struct pair *p, int i)
 
 	if (!in->ended && (in->n == 0 || in->start + in->n < FLOW_SIZE))
 		events |= EPOLLIN;
-	if (out->n > 0)
+	/* Of a fresh pair's answer nothing is passed on before more comes. */
+	if (out->n > 0 && (i == 1 || !p->fresh))
 		events |= EPOLLOUT;
 	return events;
 }

@@ -67,6 +67,7 @@ class Host:
         self.dead = set()       # tokens that are not taken
         self.no = []            # what is said then, in these pieces
         self.hunger = 1         # after so many bytes
+        self.go_on = None       # an event that the last of them waits for
         self.vanish = 0         # so many connections end without an answer
         self.hasty = 0          # so many end before anything is said
         self.server = None
@@ -115,6 +116,8 @@ class Host:
         while got < self.hunger:
             got += len(f.read1(65536))
         for piece in self.no:
+            if self.go_on and piece == self.no[-1]:
+                self.go_on.wait(60)
             c.sendall(piece)
             time.sleep(0.05)
 
@@ -573,6 +576,18 @@ def test_refused(host):
             answer = asked(s)
         ok(answer == b"".join(pieces) and host.newest() == fresh,
            f"{what} is passed on as it came", answer)
+    host.no = [b"HTTP/1.1 407 No\r\n", b"\r\n"]
+    host.go_on = threading.Event()
+    with serve.connect() as s:
+        s.sendall(b"SUM\nover")
+        time.sleep(0.5)
+        cpu = cpu_ticks(serve.p.pid)
+        time.sleep(1)
+        spent = cpu_ticks(serve.p.pid) - cpu
+        ok(spent <= 5, "to wait for the rest of an answer costs no CPU", spent)
+        host.go_on.set()
+        ok(read_all(s) == b"".join(host.no), "and the rest comes")
+    host.go_on = None
     host.no, host.hunger = NO, 80000
     with serve.connect() as s:
         s.sendall(b"x" * 80000)
