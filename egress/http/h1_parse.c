@@ -642,7 +642,7 @@ whole_trailers(struct h1 *p)
 	     line = take_line(&rest)) {
 		if ((r = split_field(p, line, &f)) != 0)
 			return r;
-		if (head_forbidden_trailer(f.name))
+		if (p->role == H1_RESPONSE && head_forbidden_trailer(f.name))
 			continue;
 		if (t->n_fields == HEAD_FIELDS_MAX) {
 			p->why = "too many trailers";

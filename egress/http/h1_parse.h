@@ -77,8 +77,9 @@ MUST_USE int h1_eof(struct h1 *p, enum h1_event *event);
 /* The last H1_HEAD's, until the next one. Parsed in place: the owner may
  * strip and add. */
 struct head *h1_head(struct h1 *p);
-/* Only n_fields and fields count; forbidden ones were dropped. After
- * H1_END, until h1_start(). */
+/* Only n_fields and fields count. After H1_END, until h1_start(). Of an answer
+ * those are dropped that head_forbidden_trailer() knows; of a request all are
+ * there, for its reader to refuse. */
 struct head *h1_trailers(struct h1 *p);
 /* No byte of the current message has come. */
 bool h1_idle(const struct h1 *p);

@@ -237,7 +237,8 @@ static int
 on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
     size_t n, const uint8_t *value, size_t m, uint8_t flags, void *arg)
 {
-	struct stream *s = find(arg, f->hd.stream_id);
+	struct h2 *c = arg;
+	struct stream *s = find(c, f->hd.stream_id);
 	struct span k = span_of(name, n), v = span_of(value, m);
 	int r = 0;
 
@@ -247,7 +248,7 @@ on_header(nghttp2_session *ng, const nghttp2_frame *f, const uint8_t *name,
 		return fail(arg, s, "");
 	if (!s->final)
 		r = h2_head_field(&s->build, k, v);
-	else if (!head_forbidden_trailer(k))
+	else if (c->role == H2_SERVER || !head_forbidden_trailer(k))
 		r = head_add(&s->trailers_in, k, v);
 	return r == 0 ? 0
 		      : fail(arg, s, r == ERR_TOO_BIG ? "a head too long"

@@ -34,7 +34,8 @@ struct h2;
 /* A head is the callee's to change, until it returns. Interim responses
  * are heads with a status below 200. After reset (one's own h2_reset() as
  * well: it comes from h2_send()), or after end and the own end, the id is
- * gone. code may be NO_ERROR. trailers: only n_fields and fields count. */
+ * gone. code may be NO_ERROR. trailers: only n_fields and fields count,
+ * with or without forbidden ones as h1_trailers(). */
 struct h2_events {
 	void (*head)(void *arg, int32_t id, struct head *h);
 	void (*body)(void *arg, int32_t id, struct span bytes);

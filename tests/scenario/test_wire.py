@@ -108,7 +108,9 @@ def test_bad_trailers():
     "what is judged in a head is refused behind a body (3, 16, 18)"
     for name in ("X-Api-Key", "x_api_key", "Private-Token", "X-Http-Method",
                  "X-Original-URL", "X-Forwarded-User", "Forwarded",
-                 "Accept-Encoding", "Grpc-Accept-Encoding", "Remote-User"):
+                 "Accept-Encoding", "Grpc-Accept-Encoding", "Remote-User",
+                 "Authorization", "Host", "Cookie", "Expect", "Content-Type",
+                 "Trailer", "Cache-Control"):
         for value in ("EVIL", guest.placeholder("demo")):
             up.forget()
             s = chunked_with(b"X-Sum: 7", f"{name}: {value}".encode())
@@ -119,14 +121,6 @@ def test_bad_trailers():
             got = bytes(up.received).lower()
             assert b"\r\n0\r\n" not in got and b"x-sum" not in got and \
                 value.lower().encode() not in got, (name, got)
-    # Of these nobody says anything there: they are left out (RFC 9110, 6.5.1).
-    for name in ("Authorization", "Host", "Cookie", "Expect", "Content-Type"):
-        up.forget()
-        s = chunked_with(b"X-Sum: 7", f"{name}: EVIL".encode())
-        assert read_response(s)[0] == 200, name
-        s.close()
-        assert len(up.requests[0].trailers) == 1, up.requests[0].trailers
-        assert b"EVIL" not in up.received, name
     for name in ("Content-Length", "Transfer-Encoding"):
         up.forget()
         s = chunked_with(f"{name}: EVIL".encode())

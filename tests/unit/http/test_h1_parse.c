@@ -307,7 +307,7 @@ requests_read_the_same_at_every_split(void **state)
 	    "[host=b.test]\n[connection=keep-alive, Close]\n\nEND\n");
 	check(H1_REQUEST, false, chunked, sizeof(chunked) - 1, true, 0,
 	    "PUT /x 0 body=2 len=0 close=0 up=0 ex=0\n[host=a]\n"
-	    "hello, you there{x-sum=1}\nEND\n");
+	    "hello, you there{x-sum=1}{host=evil}\nEND\n");
 	check(H1_REQUEST, false, connect, sizeof(connect) - 1, true, 0,
 	    "CONNECT a.test:443 0 body=0 len=0 close=0 up=0 ex=0\n"
 	    "[host=a.test:443]\n\nEND\n");
@@ -398,6 +398,9 @@ responses_read_the_same_at_every_split(void **state)
 	    {"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
 	     "0\r\n\r\n",
 		"  200 body=2 len=0 close=0 up=0 ex=0\nok\nEND\n"},
+	    {"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+	     "0\r\nSet-Cookie: a\r\nX-Sum: 1\r\n\r\n",
+		"  200 body=2 len=0 close=0 up=0 ex=0\nok{x-sum=1}\nEND\n"},
 	    {"HTTP/1.1 200 OK\r\nX: y\r\n\r\nuntil close",
 		"  200 body=3 len=0 close=1 up=0 ex=0\n[x=y]\nuntil "
 		"close\nEND\n"},
