@@ -33,6 +33,11 @@ on_timer(struct ev_loop *loop, struct ev_timer *w, int events)
 
 	(void)loop;
 	(void)events;
+	if (e->doubt) { /* the vault is silent */
+		exchange_believe(e);
+		(void)exchange_pump_down(e); /* nothing is done with e below */
+		return;
+	}
 	exchange_stop(e, e->state == WAITING && e->budget ? REASON_NOT_READY
 							  : reasons[e->state]);
 }

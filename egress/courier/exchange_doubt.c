@@ -39,6 +39,8 @@ exchange_doubts(struct exchange *e, const struct head *answer)
 		return false;
 	e->doubt =
 	    leases_doubt(e->c->leases, e->credential, e->used) == ERR_SEQUENCE;
+	if (e->doubt)
+		exchange_arm(e, DOUBT_S);
 	return e->doubt;
 }
 
@@ -86,6 +88,7 @@ exchange_believe(struct exchange *e)
 		return;
 	e->doubt = false;
 	exchange_tell_head(e);
+	exchange_progress(e);
 }
 
 bool

@@ -58,7 +58,7 @@ exchange_progress(struct exchange *e)
 {
 	const struct bounds *b = &e->c->bounds;
 
-	if (e->state >= OPEN)
+	if (e->state >= OPEN && !e->doubt)
 		exchange_arm(e, e->answered ? b->upstream_body_seconds
 					    : b->upstream_answer_seconds);
 }

@@ -25,6 +25,8 @@
 
 /* What may begin a secret waits this long in an idle stream. */
 #define TAIL_S 0.001
+/* An answer that rejects what we put in waits this long for the vault. */
+#define DOUBT_S 5.0
 
 enum state { WAITING, DIALING, OPEN, DRAINING };
 
@@ -127,7 +129,7 @@ void exchange_used(struct exchange *e, const struct decision *d);
 bool exchange_doubts(struct exchange *e, const struct head *answer);
 /* The vault has answered, maybe. False: the exchange is gone, or asks anew. */
 bool exchange_resolve(struct exchange *e);
-/* There is no time to ask: the answer is passed on. */
+/* There is nobody to ask, or no time: the answer is passed on. */
 void exchange_believe(struct exchange *e);
 
 /* exchange_up.c */

@@ -1167,6 +1167,21 @@ def test_rejected_by_many():
         many.close()
 
 
+def test_rejected_and_silent_vault():
+    "a vault that does not answer holds a 401 up for seconds, not for minutes"
+    @with_house
+    def run(h):
+        go = threading.Event()
+        h.on_ask = lambda: h.asks == 1 or go.wait(300)
+        up.answer = choosy
+        try:
+            assert h.get()[::2] == (401, b"old\n")
+        finally:
+            go.set()
+        assert h.asks == 2 and not h.rejected
+    run()
+
+
 def test_rejected_without_vault():
     "with no vault to ask, what upstream said is passed on"
     @with_house
