@@ -147,16 +147,21 @@ static void
 connections_are_bounded(void **state)
 {
 	struct house *h = *state;
-	int fds[80], open_ones = 0;
+	int fds[80], open_ones = 80;
 
 	for (int i = 0; i < 80; i++)
 		fds[i] = house_connect(h);
-	house_turn(h);
-	for (int i = 0; i < 80; i++) {
-		char c;
-		open_ones += recv(fds[i], &c, 1, MSG_DONTWAIT) < 0;
-		close(fds[i]);
+	/* It may take a slow machine some turns. */
+	for (int turn = 0; open_ones > 64 && turn < 500; turn++) {
+		house_turn(h);
+		open_ones = 0;
+		for (int i = 0; i < 80; i++) {
+			char c;
+			open_ones += recv(fds[i], &c, 1, MSG_DONTWAIT) < 0;
+		}
 	}
+	for (int i = 0; i < 80; i++)
+		close(fds[i]);
 	assert_in_range(open_ones, 60, 64);
 	house_turn(h);
 	assert_int_equal(raw(h, RAW(fine)), 200);
