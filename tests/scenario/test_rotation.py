@@ -223,7 +223,8 @@ def test_full_disk():
                     refused = g.reason(got)
                     break
                 time.sleep(0.03)
-            assert refused == "audit-failed" and f.struck(), refused
+            assert refused == "audit-failed", refused
+            wait_for(f.struck)  # its word may come after
         seen = [r.path for r in up.requests if f"/{g.id}/" in r.path]
         assert set(seen) <= set(logged(g.id)), (call, error)
         house.kill(house.processes("courier", g.id)[0]["pid"])
