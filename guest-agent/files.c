@@ -46,8 +46,10 @@ files_find(struct files *f)
 	const char *run = getenv("XDG_RUNTIME_DIR");
 	char name[64];
 
+	f->named = false;
 	if (mine != NULL && *mine == '/') {
 		set_dir(f, mine, "");
+		f->named = true;
 	} else if (run != NULL && *run == '/') {
 		set_dir(f, run, "/hatcheck-guest");
 	} else {
@@ -70,15 +72,21 @@ files_fresh(struct files *f, int status)
 	name_all(f);
 }
 
-void
-files_claim(struct files *f)
+static bool
+ours_alone(const char *dir)
 {
 	struct stat st;
 
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       st.st_uid == getuid() && (st.st_mode & 022) == 0;
+}
+
+void
+files_claim(struct files *f)
+{
 	if (mkdir(f->dir, 0700) != 0 && errno != EEXIST)
 		die(EXIT_FAILED, "cannot make %s: %s", f->dir, strerror(errno));
-	if (lstat(f->dir, &st) != 0 || !S_ISDIR(st.st_mode) ||
-	    st.st_uid != getuid() || (st.st_mode & 022) != 0)
+	if (!ours_alone(f->dir))
 		die(EXIT_FAILED,
 		    "%s is not a directory that we alone can write (next: "
 		    "rmdir it, or set HATCHECK_GUEST_DIR)",
@@ -250,7 +258,7 @@ files_port(const struct files *f)
 	struct text t = {.limit = 16};
 	int port = 0;
 
-	if (read_file(f->port, &t))
+	if ((f->named || ours_alone(f->dir)) && read_file(f->port, &t))
 		port = atoi(t.p);
 	text_free(&t);
 	return port > 0 && port < 65536 ? port : 0;

@@ -25,6 +25,7 @@ struct files {
 	char wgetrc[PATH_MAX];
 	char jks[PATH_MAX];
 	char port[PATH_MAX];
+	bool named; /* by its user, who knows whose it is */
 };
 
 /* The directory `serve` and `env` share: HATCHECK_GUEST_DIR (which `run`
@@ -38,7 +39,9 @@ void files_fresh(struct files *f, int status);
 void files_claim(struct files *f);
 /* Write all from the session's root. */
 void files_write(const struct files *f, const char *root, int port);
-/* The port that was written, 0 when there is none. */
+/* The port that was written, 0 when there is none, or when the directory is
+ * one that others can write and its user did not name it: in /tmp anybody can
+ * make it. */
 int files_port(const struct files *f);
 /* Remove what files_write() made, and the directory. */
 void files_remove(const struct files *f);

@@ -869,6 +869,40 @@ def test_places(host):
     ok(r.returncode == 1 and "we alone can write" in r.stderr,
        "and one that is a link", r)
     os.unlink(TMP + "/hatcheck-guest")
+    theirs(host)
+
+
+def theirs(host):
+    """Where anybody may make directories, one that is there says nothing."""
+    at = Path(TMP + "/hatcheck-guest")
+    other = Path(TMP + "/other")
+    other.mkdir(mode=0o700)
+    (other / "port").write_text("4711\n")
+
+    def env(**more):
+        return guest(host, "env", env=clean(**more))
+
+    other.rename(at)
+    r = env()
+    ok(r.returncode == 0 and "127.0.0.1:4711" in r.stdout,
+       "env believes a directory of its own", r)
+    at.chmod(0o777)
+    r = env()
+    ok(r.returncode == 1 and "4711" not in r.stdout,
+       "not one that others can write", r)
+    r = env(HATCHECK_GUEST_DIR=str(at))
+    ok(r.returncode == 0, "unless its user names it", r)
+    at.chmod(0o755)
+    if os.geteuid() == 0:
+        os.chown(at, 4711, 4711)
+        r = env()
+        ok(r.returncode == 1 and "4711" not in r.stdout,
+           "nor another user's", r)
+    at.rename(other)
+    at.symlink_to(other)
+    r = env()
+    ok(r.returncode == 1 and "4711" not in r.stdout, "nor a link", r)
+    at.unlink()
 
 
 TMP = tempfile.mkdtemp(prefix="hcg-")
