@@ -14,10 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define BACKLOG 128
+#define CONNECT_S 5 /* to wait for a place in a backlog that is full */
 #define GROUPS_MAX 256 /* a peer with more is no member of any */
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
@@ -59,17 +61,23 @@ static int
 connect_at(int dirfd, const char *name, int type, int *fd)
 {
 	struct sockaddr_un a;
+	struct timeval limit = {.tv_sec = CONNECT_S}, none = {0};
 	int s, r = address(dirfd, name, &a);
 
 	if (r != 0)
 		return r;
 	if ((s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | type, 0)) < 0)
 		return ERR_IO;
+	/* The kernel bounds connect() by it, too. */
+	(void)setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(s, (struct sockaddr *)&a, sizeof(a)) != 0) {
-		r = errno == EAGAIN ? ERR_EXISTS : connect_errno(errno);
+		r = errno == EAGAIN && type == SOCK_NONBLOCK
+			? ERR_EXISTS
+			: connect_errno(errno);
 		close(s);
 		return r;
 	}
+	(void)setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none));
 	*fd = s;
 	return 0;
 }

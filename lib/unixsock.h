@@ -15,7 +15,8 @@
  * Close-on-exec, non-blocking. */
 MUST_USE int unixsock_listen(int dirfd, const char *name, mode_t mode, int *fd);
 /* Connect, blocking; the result blocks. ERR_NOT_FOUND no file, ERR_DENIED,
- * ERR_UNAVAILABLE nobody listens. */
+ * ERR_UNAVAILABLE nobody listens, or for five seconds nobody accepted those
+ * who came before. */
 MUST_USE int unixsock_connect(const char *path, int *fd);
 /* The peer's uid and pid (NULL: not asked). Checks that the family is
  * AF_UNIX first:
