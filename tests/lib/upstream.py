@@ -8,6 +8,7 @@
 An answer may also be a generator of byte strings (sent as they come, the
 whole response, head included), for streams and for odd responses.
 """
+import contextlib
 import os
 import socket
 import ssl
@@ -201,6 +202,9 @@ class Upstream:
             self.connections = 0
 
     def close(self):
+        """Each thread closes its own socket: closed here, its number would
+        be another's by the time that TLS writes its last to it."""
         self.listener.close()
         for s in list(self.live):
-            s.close()
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(s, socket.SHUT_RDWR)
