@@ -162,11 +162,12 @@ static int
 say_session(struct audit *a, const json_t *of, bool stays)
 {
 	json_t *anchor = json_object_get(of, "anchor"), *line;
-	int r = stays ? say(a, json_object_get(of, "begun")) : 0;
 	size_t i;
+	int r;
 
 	if (json_object_get(of, "gone") != NULL)
 		return 0;
+	r = stays ? say(a, json_object_get(of, "begun")) : 0;
 	if (r == 0)
 		r = say(a, anchor);
 	json_array_foreach (json_object_get(of, "removed"), i, line) {

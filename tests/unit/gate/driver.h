@@ -528,25 +528,33 @@ hush(struct guest *g)
 	} while (0)
 #define untraced(h, text) assert_null(strstr(trace(h), (text)))
 
-/* The courier answers. */
+/* The courier answers m, a head with that one field more; an interim one
+ * below 200. */
 static inline void
-respond(struct house *h, uint16_t status, uint8_t body, uint64_t length)
+respond_head(struct house *h, struct traffic_response m, const char *name,
+    struct span value)
 {
-	struct buf *b = buf_new(1024);
-	struct traffic_response m = {.stream = h->stream,
-	    .status = status,
-	    .body = body,
-	    .length = length};
+	struct buf *b = buf_new(TRAFFIC_HEAD_MAX);
 
-	assert_int_equal(
-	    headers_put(b, span_str("x-from"), span_str("upstream")), 0);
+	assert_int_equal(headers_put(b, span_str(name), value), 0);
 	m.headers = buf_span(b);
 	assert_int_equal(
 	    link_send(h->courier,
-		status < 200 ? &msg_traffic_interim : &msg_traffic_response, &m,
-		-1),
+		m.status < 200 ? &msg_traffic_interim : &msg_traffic_response,
+		&m, -1),
 	    0);
 	buf_free(b);
+}
+
+static inline void
+respond(struct house *h, uint16_t status, uint8_t body, uint64_t length)
+{
+	respond_head(h,
+	    (struct traffic_response){.stream = h->stream,
+		.status = status,
+		.body = body,
+		.length = length},
+	    "x-from", span_str("upstream"));
 }
 
 static inline void

@@ -137,18 +137,13 @@ static void
 answer(struct house *h, uint32_t stream)
 {
 	static uint8_t value[30000];
-	struct buf *b = buf_new(TRAFFIC_HEAD_MAX);
-	struct traffic_response m = {.stream = stream, .status = 204};
 	struct traffic_end over = {.stream = stream};
 
 	memset(value, 'a', sizeof(value));
-	assert_int_equal(
-	    headers_put(b, span_str("x"), span_of(value, sizeof(value))), 0);
-	m.headers = buf_span(b);
-	assert_int_equal(
-	    link_send(h->courier, &msg_traffic_response, &m, -1), 0);
+	respond_head(h,
+	    (struct traffic_response){.stream = stream, .status = 204}, "x",
+	    span_of(value, sizeof(value)));
 	assert_int_equal(link_send(h->courier, &msg_traffic_end, &over, -1), 0);
-	buf_free(b);
 	turn(h);
 }
 

@@ -786,24 +786,17 @@ a_lost_courier_ends_what_hung_on_it(void **state)
 	leave(&streaming);
 }
 
-/* A head with one field of n bytes; an interim one below 200. */
+/* A head with one field of n bytes. */
 static void
 respond_long(struct house *h, uint16_t status, size_t n)
 {
-	struct buf *b = buf_new(TRAFFIC_HEAD_MAX);
-	struct traffic_response m = {.stream = h->stream, .status = status};
 	uint8_t *value = malloc(n);
 
 	memset(value, 'a', n);
-	assert_int_equal(headers_put(b, span_str("x"), span_of(value, n)), 0);
-	m.headers = buf_span(b);
-	assert_int_equal(
-	    link_send(h->courier,
-		status < 200 ? &msg_traffic_interim : &msg_traffic_response, &m,
-		-1),
-	    0);
+	respond_head(h,
+	    (struct traffic_response){.stream = h->stream, .status = status},
+	    "x", span_of(value, n));
 	free(value);
-	buf_free(b);
 }
 
 /* The last bytes of an answer, after which the connection would close, find
