@@ -19,12 +19,20 @@
 #define DIGEST 20
 
 static void
+set_u32(char *b, uint32_t v)
+{
+	b[0] = (char)(v >> 24);
+	b[1] = (char)(v >> 16);
+	b[2] = (char)(v >> 8);
+	b[3] = (char)v;
+}
+
+static void
 put_u32(struct text *t, uint32_t v)
 {
-	unsigned char b[4] = {(unsigned char)(v >> 24),
-	    (unsigned char)(v >> 16), (unsigned char)(v >> 8),
-	    (unsigned char)v};
+	char b[4];
 
+	set_u32(b, v);
 	text_add(t, b, sizeof(b));
 }
 
@@ -39,39 +47,50 @@ put_word(struct text *t, const char *s)
 	text_add(t, s, n);
 }
 
-static int
-digit(char c)
+#define SKIPPED 64
+#define FOREIGN 65
+
+/* What each byte means in base64: a value, or one of the two above. Looked
+ * up, since a bundle has 200 KB of them and `run` waits. */
+struct alphabet {
+	unsigned char of[256];
+};
+
+static void
+alphabet_make(struct alphabet *a)
 {
 	static const char all[] =
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst"
 	    "uvwxyz0123456789+/";
-	const char *at = c == '\0' ? NULL : strchr(all, c);
 
-	return at == NULL ? -1 : (int)(at - all);
+	memset(a->of, FOREIGN, sizeof(a->of));
+	for (unsigned char i = 0; i < 64; i++)
+		a->of[(unsigned char)all[i]] = i;
+	for (const char *s = "\r\n\t ="; *s != '\0'; s++)
+		a->of[(unsigned char)*s] = SKIPPED;
 }
 
-/* Base64 from p to end into der, line ends and padding left aside; its
- * length, or 0. */
+/* The base64 at *p into der, line ends and padding left aside; its length.
+ * *p: the first byte that is none of it. */
 static size_t
-decode(const char *p, const char *end, unsigned char *der)
+decode(const struct alphabet *a, const char **p, unsigned char *der)
 {
+	const char *at = *p;
 	uint32_t bits = 0;
 	unsigned have = 0;
 	size_t n = 0;
 
-	for (; p < end; p++) {
-		int v = digit(*p);
-		if (v < 0 && strchr("\r\n\t =", *p) != NULL)
+	for (unsigned char v; (v = a->of[(unsigned char)*at]) != FOREIGN; at++) {
+		if (v == SKIPPED)
 			continue;
-		if (v < 0)
-			return 0;
-		bits = bits << 6 | (uint32_t)v;
+		bits = bits << 6 | v;
 		have += 6;
 		if (have >= 8) {
 			have -= 8;
 			der[n++] = (unsigned char)(bits >> have);
 		}
 	}
+	*p = at;
 	return n;
 }
 
@@ -95,27 +114,25 @@ void
 jks_make(const char *pem, struct text *out)
 {
 	static const unsigned char digest[DIGEST];
-	struct text body = {.limit = out->limit};
 	unsigned char *der = malloc(strlen(pem) + 1);
-	const char *end;
+	struct alphabet a;
 	unsigned count = 0;
 
 	if (der == NULL)
 		die(EXIT_FAILED, "out of memory");
-	while ((pem = strstr(pem, BEGIN)) != NULL &&
-	       (end = strstr(pem, END)) != NULL) {
-		pem += sizeof(BEGIN) - 1;
-		size_t n = decode(pem, end, der);
-		if (n > 0)
-			put_certificate(&body, ++count, der, n);
-		pem = end;
-	}
-	free(der);
+	alphabet_make(&a);
 	put_u32(out, MAGIC);
 	put_u32(out, VERSION_2);
-	put_u32(out, count);
-	text_add(out, body.p == NULL ? "" : body.p, body.n);
+	size_t counted = out->n;
+	put_u32(out, 0);
+	while ((pem = strstr(pem, BEGIN)) != NULL) {
+		pem += sizeof(BEGIN) - 1;
+		size_t n = decode(&a, &pem, der);
+		if (n > 0 && strncmp(pem, END, sizeof(END) - 1) == 0)
+			put_certificate(out, ++count, der, n);
+	}
+	free(der);
 	text_add(out, digest, sizeof(digest));
-	out->bad = out->bad || body.bad;
-	text_free(&body);
+	if (!out->bad)
+		set_u32(out->p + counted, count);
 }

@@ -58,6 +58,7 @@ class Host:
         self.dir = Path(tempfile.mkdtemp(prefix="chan-"))
         self.path = self.dir / "hatcheck.sock"
         self.lifetime = 300
+        self.root = PEM
         self.override = {}      # path -> raw bytes to answer
         self.tokens = 0
         self.grants = []        # kinds of token requests
@@ -188,7 +189,7 @@ class Host:
             self.revoked.append(form["token"][0])
             return 200, "", js
         if (method, path) == ("GET", "/v1/ca"):
-            return 200, PEM, "application/x-pem-file"
+            return 200, self.root, "application/x-pem-file"
         if (method, path) == ("GET", "/v1/environment"):
             return 200, json.dumps(DOCUMENT), js
         if (method, path) == ("GET", "/v1/status"):
@@ -392,6 +393,57 @@ def test_run(host):
               )
     fds = re.findall(r" (\d+) -> (?!/proc|pipe|/dev/null)", r.stdout)
     ok(r.returncode == 0 and not fds, "the command inherits no fd of ours", r)
+
+
+def java_store(data):
+    """The certificates of a JKS file, all of whose bytes are accounted for."""
+    magic, version, count = struct.unpack(">III", data[:12])
+    assert (magic, version) == (0xfeedfeed, 2), data[:12]
+    at, certs = 12, []
+
+    def take(n):
+        nonlocal at
+        at += n
+        return data[at - n:at]
+
+    for i in range(count):
+        assert take(4) == b"\0\0\0\2", "a trusted certificate"
+        alias = take(int.from_bytes(take(2), "big"))
+        assert alias == b"hatcheck-%d" % (i + 1), alias
+        assert take(8 + 7) == bytes(8) + b"\0\5X.509"
+        certs.append(take(int.from_bytes(take(4), "big")))
+    assert data[at:] == bytes(20), "no digest"
+    return certs
+
+
+def test_java_store(host):
+    """trust.jks holds what bundle.pem does, certificate by certificate."""
+    def pem(text):
+        return ("-----BEGIN CERTIFICATE-----" + text
+                + "-----END CERTIFICATE-----\n")
+
+    plain = bytes(range(256)) * 3
+    text = base64.encodebytes(plain).decode()
+    host.root = (pem("\nYm\x01Fk\n") + pem("\r\n" + text.replace("\n", "\r\n"))
+                 + "between\n" + pem("\n\n") + "-----BEGIN CERTIFICATE-----\n"
+                 "bm8gZW5k\n" + pem("\n  c2hv cnQ=\n")
+                 + "-----BEGIN CERTIFICATE-----\nYWxzbyBub25l\n")
+    r = subprocess.run([str(GUEST), "--channel", str(host.dir), "run", "--",
+                        "sh", "-c", 'd=${SSL_CERT_FILE%/*}; '
+                        'cat "$SSL_CERT_FILE"; echo =; cat "$d/trust.jks"'],
+                       capture_output=True, env=clean(), timeout=60,
+                       stdin=subprocess.DEVNULL)
+    host.root = PEM
+    bundle, _, store = r.stdout.partition(b"=\n\xfe\xed")
+    system = re.findall(rb"-----BEGIN CERTIFICATE-----\n([^-]*)"
+                        rb"-----END CERTIFICATE-----",
+                        bundle.partition(b"-----BEGIN CERTIFICATE-----\n"
+                                         b"Ym\x01")[0])
+    wanted = [base64.b64decode(c) for c in system] + [plain, b"short"]
+    got = java_store(b"\xfe\xed" + store)
+    ok(len(system) > 1 and got == wanted,
+       "Java's store has the bundle's certificates, and no broken one",
+       (len(got), len(wanted), got[-3:]))
 
 
 def test_signals(host):
@@ -912,6 +964,7 @@ try:
     test_ask(HOST)
     test_git(HOST)
     test_run(HOST)
+    test_java_store(HOST)
     test_signals(HOST)
     test_bridge(HOST)
     test_renewal(HOST)
