@@ -18,8 +18,8 @@
 #define FILES_MAX 64	  /* newest first is not needed: live ones */
 #define SUGGESTIONS_MAX 200
 
-static const char *const reasons[] = {
-    "host-not-granted", "method-not-granted", "path-not-granted", NULL};
+static const char *const reasons[] = {"host-not-granted", "method-not-granted",
+    "path-not-granted", "hidden-slash", NULL};
 
 static bool
 may_be_granted(const char *reason)
@@ -86,11 +86,13 @@ take_refusal(json_t *list, const json_t *o, const struct session *s)
 	    host_parse(span_str(host), &canonical) != 0 ||
 	    json_u64(o, "port", UINT16_MAX, &port) == ERR_FORMAT || port == 0)
 		return;
-	/* A CONNECT that was refused tells no path. */
+	/* A CONNECT that was refused tells no path; and where one hides a
+	 * slash, nothing narrower would do. */
 	if (method == NULL || strcmp(method, "CONNECT") == 0)
 		method = "";
-	if (path == NULL || path[0] != '/')
-		path = "/**";
+	if (path == NULL || path[0] != '/' ||
+	    strcmp(reason, "hidden-slash") == 0)
+		path = "";
 	struct span p = span_of(path, strcspn(path, "?"));
 	if (grant_to_text(span_str(method), canonical.name, (uint16_t)port, p,
 		text, sizeof(text)) == 0)

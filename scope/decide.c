@@ -50,7 +50,7 @@ target_matches(const struct grant_rule *r, const struct target *t)
 	if (r->has_query && !query_within(t->query, r->query, r->n_query))
 		return false;
 	for (size_t i = 0; i < r->n_paths; i++) {
-		if (path_pattern_match(span_str(r->paths[i]), t->path))
+		if (target_match(span_str(r->paths[i]), t))
 			return true;
 	}
 	return false;
@@ -266,5 +266,7 @@ decide(const struct grant_set *set, const struct decide_request *r,
 			why = try_within(&set->g[i], r, &t);
 		consider(&best, &set->g[i], why, rule);
 	}
+	if (best.reason == REASON_NO_GRANT_PATH && t.hides_slash)
+		best.reason = REASON_HIDDEN_SLASH;
 	*out = best;
 }

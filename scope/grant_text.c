@@ -196,13 +196,15 @@ grant_to_text(struct span method, const char *host, uint16_t port,
 	char colon[8] = "";
 	int n;
 
-	if (path.n == 0 || memchr(path.p, '*', path.n) != NULL ||
-	    path_pattern_check(path) != 0)
+	if (path.n == 0)
+		path = span_str("/**");
+	else if (memchr(path.p, '*', path.n) != NULL ||
+		 path_pattern_check(path) != 0)
 		return ERR_FORMAT;
 	if (port != 443)
 		(void)snprintf(colon, sizeof(colon), ":%u", port);
-	n = snprintf(out, size, "%.*s %s%s%.*s", (int)method.n,
-	    (const char *)method.p, host, colon, (int)path.n,
-	    (const char *)path.p);
+	n = snprintf(out, size, "%.*s%s%s%s%.*s", (int)method.n,
+	    (const char *)method.p, method.n > 0 ? " " : "", host, colon,
+	    (int)path.n, (const char *)path.p);
 	return n < 0 || (size_t)n >= size ? ERR_TOO_BIG : 0;
 }

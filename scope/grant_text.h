@@ -14,7 +14,8 @@
 /* One host, one rule; name and credential are left empty. */
 MUST_USE int grant_from_text(
     struct span text, struct grant *out, char *why, size_t size);
-/* The text for a method, host, port and path (for `grant suggest`). */
+/* The text for a method, host, port and path; an empty path stands for every
+ * one, an empty method for any (for `grant suggest`). */
 MUST_USE int grant_to_text(struct span method, const char *host,
     uint16_t port, struct span path, char *out, size_t size);
 

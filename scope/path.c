@@ -49,7 +49,7 @@ escape_hides(int c, unsigned place)
 {
 	if (place == IN_QUERY)
 		return c == 0;
-	return c < 0x20 || c == 0x7f || strchr("/\\;%", c) != NULL ||
+	return c < 0x20 || c == 0x7f || strchr("\\;%", c) != NULL ||
 	       (byte_class((uint8_t)c) & UNRESERVED) != 0;
 }
 
@@ -139,13 +139,28 @@ take_segment(struct span *rest)
 	return segment;
 }
 
-/* No empty segment but the last, no dot segments. */
+/* How long is the slash at the front of s, hidden or not? 0: it is none. */
+static size_t
+any_slash(struct span s)
+{
+	if (s.p[0] == '/')
+		return 1;
+	return s.p[0] == '%' && unescape(s, 0) == '/' ? 3 : 0;
+}
+
+/* No empty segment but the last, no dot segments, for who decodes "%2F"
+ * first; and so for who does not. */
 static bool
-segments_good(struct span path)
+segments_good(struct span path, bool *hides_slash)
 {
 	while (path.n > 0) {
-		struct span s = take_segment(&path);
+		size_t slash = any_slash(path), i = slash;
 
+		*hides_slash = *hides_slash || slash > 1;
+		while (i < path.n && any_slash(span_from(path, i)) == 0)
+			i++;
+		struct span s = span_of(path.p + slash, i - slash);
+		path = span_from(path, i);
 		if (s.n == 0 && path.n > 0)
 			return false;
 		if (span_is(s, ".") || span_is(s, ".."))
@@ -155,10 +170,11 @@ segments_good(struct span path)
 }
 
 static bool
-path_good(struct span path)
+path_good(struct span path, bool *hides_slash)
 {
+	*hides_slash = false;
 	return path.n > 0 && path.p[0] == '/' && bytes_good(path, IN_PATH) &&
-	       segments_good(path);
+	       segments_good(path, hides_slash);
 }
 
 bool
@@ -210,7 +226,7 @@ target_parse(struct span in, struct target *out)
 		t.path.n = (size_t)(mark - in.p);
 		t.query = span_of(mark + 1, in.n - t.path.n - 1);
 	}
-	if (!path_good(t.path) || !query_bytes_good(t.query))
+	if (!path_good(t.path, &t.hides_slash) || !query_bytes_good(t.query))
 		return ERR_FORMAT;
 	*out = t;
 	return 0;
@@ -231,7 +247,10 @@ stars_good(struct span segment)
 int
 path_pattern_check(struct span pattern)
 {
-	if (pattern.n > PATH_PATTERN_MAX || !path_good(pattern))
+	bool hides_slash;
+
+	if (pattern.n > PATH_PATTERN_MAX || !path_good(pattern, &hides_slash) ||
+	    hides_slash)
 		return ERR_FORMAT;
 	while (pattern.n > 0) {
 		if (!stars_good(take_segment(&pattern)))
@@ -279,8 +298,8 @@ segment_match(struct span pattern, struct span s)
 }
 
 /* The same one level up: "**" takes no segment, then as few as it can. */
-bool
-path_pattern_match(struct span pattern, struct span path)
+static bool
+path_match(struct span pattern, struct span path)
 {
 	struct span after_stars = {0}, resume = {0};
 	bool stars = false;
@@ -312,4 +331,12 @@ path_pattern_match(struct span pattern, struct span path)
 		pattern = after_stars;
 		path = resume;
 	}
+}
+
+bool
+target_match(struct span pattern, const struct target *t)
+{
+	if (t->hides_slash)
+		return span_is(pattern, "/**");
+	return path_match(pattern, t->path);
 }

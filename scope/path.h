@@ -11,9 +11,9 @@
  * reads and whose names are compared as bytes, an escape may hide anything
  * but NUL. Nothing is ever rewritten: what was checked is what is sent.
  *
- * A pattern is canonical in the same way, with "*" for one or more bytes
- * within one segment, and "**" as a whole segment for any number (also
- * none) of segments. "/v1/**" matches "/v1" and everything below "/v1/".
+ * A pattern is canonical in the same way and hides no "/", with "*" for one or
+ * more bytes within one segment, and "**" as a whole segment for any number
+ * (also none) of segments. "/v1/**" matches "/v1" and everything below "/v1/".
  */
 #ifndef SCOPE_PATH_H
 #define SCOPE_PATH_H
@@ -26,6 +26,7 @@
 struct target {
 	struct span path;
 	struct span query; /* without "?"; p == NULL when there is none */
+	bool hides_slash;  /* in the path */
 };
 
 /* in: the exact bytes of an origin-form target. The spans borrow. */
@@ -38,6 +39,7 @@ bool query_bytes_good(struct span query);
 bool query_within(struct span query, char *const *names, size_t n);
 
 MUST_USE int path_pattern_check(struct span pattern);
-bool path_pattern_match(struct span pattern, struct span path);
+/* The pattern went through path_pattern_check(). */
+bool target_match(struct span pattern, const struct target *t);
 
 #endif

@@ -109,8 +109,7 @@
 	    "A part of Hatcheck is starting or waiting.",                      \
 	    "Try again in a moment; on the host: hatcheck status.")            \
 	X(UNSUPPORTED, "unsupported", 501, "http_request_error",               \
-	    "This method or upgrade is not forwarded.",                        \
-	    "Use plain requests.")                                             \
+	    "This method or upgrade is not forwarded.", "Use plain requests.") \
 	X(INTERNAL, "internal", 500, "proxy_internal_error",                   \
 	    "Hatcheck failed to handle this request.",                         \
 	    "On the host: hatcheck logs.")                                     \
@@ -118,8 +117,7 @@
 	    "The guest API has no such resource.", "See docs/guest-api.md.")   \
 	X(RETIRED_CONNECTION, "retired-connection", 502,                       \
 	    "connection_terminated",                                           \
-	    "The connection was closed before an answer came.",                \
-	    "Try again.")                                                     \
+	    "The connection was closed before an answer came.", "Try again.")  \
 	X(DNS_SILENT, "dns-silent", 504, "dns_timeout",                        \
 	    "The host's resolver gave no answer about the name.",              \
 	    "Try again later; on the host: check its DNS.")                    \
@@ -135,17 +133,19 @@
 	    "On the host: hatcheck logs shows why.")                           \
 	X(NOT_DELEGATED, "not-delegated", 403, "http_request_denied",          \
 	    "This sub-agent's token is narrower than its session.",            \
-	    "Ask the agent that started this one for a wider token.")                     \
+	    "Ask the agent that started this one for a wider token.")          \
 	X(H2C, "prior-knowledge", 505, "http_request_error",                   \
-	    "HTTP/2 is spoken within TLS only.",                               \
-	    "Use https, or HTTP/1.1.")                                         \
+	    "HTTP/2 is spoken within TLS only.", "Use https, or HTTP/1.1.")    \
 	X(FLOOD, "flood", 429, "http_request_denied",                          \
 	    "The connection sent too much that asks for nothing.",             \
 	    "Reset, ping and update less; limits: hatcheckd.yaml(5).")         \
 	X(CREDENTIAL_REJECTED, "credential-rejected", 502,                     \
 	    "http_request_denied",                                             \
 	    "The upstream server rejects the credential that is put in.",      \
-	    "On the host: hatcheck credential rotate.")
+	    "On the host: hatcheck credential rotate.")                        \
+	X(HIDDEN_SLASH, "hidden-slash", 403, "http_request_denied",            \
+	    "The path hides a slash (%2F), and no rule allows every path.",    \
+	    "Send it without %2F, or grant paths: [\"/**\"].")
 
 enum reason {
 #define X(symbol, word, status, proxy, what, hint) REASON_##symbol,

@@ -16,7 +16,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    target_parse(span_from(span_of(data, size), pattern.n + 1), &t) !=
 		0)
 		return 0;
-	bool m = path_pattern_match(pattern, t.path);
+	bool m = target_match(pattern, &t);
 	/* Without a star only the path itself matches. */
 	if (pattern.n == 0 || memchr(pattern.p, '*', pattern.n) == NULL)
 		MUST(m == span_eq(pattern, t.path));

@@ -222,6 +222,10 @@ def test_suggest():
                       guest.id)["suggestions"]
     assert any("api.demo.test" in r["text"] and "/other/thing" in r["text"]
                for r in rows), rows
+    # A host that no grant names is refused before there is a path.
+    assert guest.get("https://new.demo.test:8443/x")[0] == 403
+    wait_for(lambda: "new.demo.test:8443/**" in [
+        r["text"] for r in house.json("grant", "suggest")["suggestions"]])
 
 
 def test_allow():

@@ -349,12 +349,18 @@ def test_npm():
         "\"version\":\"1.2.3\",\"main\":\"i.js\"}' > package.json; "
         "echo 'module.exports=\"from the registry\"' > i.js; "
         "head -c 2000000 /dev/urandom > big; "
-        "npm publish >/dev/null; cd ../user; echo '{}' > package.json; "
-        "npm install demo-lib >/dev/null; cmp ../lib/big "
-        "node_modules/demo-lib/big; node -p 'require(\"demo-lib\")'",
+        "npm publish >/dev/null; mkdir ../scoped; cd ../scoped; "
+        "echo '{\"name\":\"@demo/scoped\",\"version\":\"1.0.0\","
+        "\"main\":\"i.js\"}' > package.json; echo "
+        "'module.exports=\"and of a scope\"' > i.js; "
+        "npm publish --access public >/dev/null; "
+        "cd ../user; echo '{}' > package.json; "
+        "npm install demo-lib @demo/scoped >/dev/null; cmp ../lib/big "
+        "node_modules/demo-lib/big; "
+        "node -p 'require(\"demo-lib\")+\", \"+require(\"@demo/scoped\")'",
         grants=("npm",), more=("--ro-bind", str(client), "--env",
                                f"CLIENT={client}"))
-    assert out.endswith("from the registry\n"), out
+    assert out.endswith("from the registry, and of a scope\n"), out
 
 
 def wheel(path):

@@ -1,4 +1,5 @@
 """One strict parser, and paths read in one way (requirements 15 to 20)."""
+import json
 import secrets
 import sys
 from pathlib import Path
@@ -73,7 +74,8 @@ BAD = {
 }
 
 BAD_PATHS = ["/v1/../admin", "/v1/./x", "/v1/x/..", "/v1/%2e%2e/admin",
-             "/v1/.%2e/x", "/v1%2fx", "/v1/%5cx", "/v1/x%00", "/v1//x",
+             "/v1/.%2e/x", "/v1%2fx", "/v1/a%2f..%2f..%2fadmin", "/v1/a%2Fb",
+             "/v1/%5cx", "/v1/x%00", "/v1//x",
              "//v1/x", "/v1/x;p=1", "/v1/\\x", "/v1/%zz", "/v1/%",
              "/v1/%2", "/v1/%ff", "/v1/%c0%af", "/v1/%41", "/v1/%252e",
              "/v1/x%0d%0aX:y", "/v1/\u00e9", "/v1/x%3bp"]
@@ -81,13 +83,16 @@ BAD_PATHS = ["/v1/../admin", "/v1/./x", "/v1/x/..", "/v1/%2e%2e/admin",
 
 def setup():
     global house, up, guest
-    up = Upstream(["api.demo.test"])
+    up = Upstream(["api.demo.test", "npm.demo.test"])
     house = House()
     house.credential("demo", KEY, "--host", "api.demo.test")
     house.apply(house.grant_yaml(
-        "one", up, credential="demo",
-        allow=['{ methods: ["*"], paths: ["/v1/**"] }']))
-    guest = house.session("agent", "one")
+        "one", up, credential="demo", hosts=["api.demo.test"],
+        allow=['{ methods: ["*"], paths: ["/v1/**"] }']), house.grant_yaml(
+        "every", up, hosts=["npm.demo.test"], allow=[
+            '{ methods: [GET], paths: ["/**"] }',
+            '{ methods: [PUT], paths: ["/@acme/**"] }']))
+    guest = house.session("agent", "one", "every")
 
 
 def teardown():
@@ -122,6 +127,25 @@ def test_after_a_refusal():
         up.forget()
         send(BAD[what] + b"GET /v1/smuggled HTTP/1.1\r\n" + H + b"\r\n")
         assert not up.requests, what
+
+
+def test_hidden_slash():
+    "a path that hides a slash is for a rule that allows every path (req. 20)"
+    up.forget()
+    path = "/@acme%2fkit/-%2Fx?y=%2f"
+    assert guest.get("https://npm.demo.test" + path)[0] == 200
+    assert up.requests[-1].path == path, up.requests
+    up.forget()
+    for method, url, word in (
+            ("PUT", "https://npm.demo.test/@acme%2fkit", "method-not-granted"),
+            ("GET", "https://api.demo.test/v1/a%2fb", "hidden-slash"),
+            ("GET", "https://npm.demo.test/a%2f..%2fb", "bad-path")):
+        got = guest.request(method, url)
+        assert guest.reason(got) == word, (url, got)
+        done = house.hatcheck("--json", "explain", method, url, "--session",
+                              guest.id, check=False)
+        assert json.loads(done.stdout)["reason"] == word, done.stdout
+    assert not up.received
 
 
 def test_paths():

@@ -283,6 +283,12 @@ suggest_groups_refusals(void **state)
 	    "{\"seq\":3,\"event\":\"refused\",\"method\":\"GET\","
 	    "\"host\":\"api.demo.test\",\"port\":443,\"path\":\"/v1/a\","
 	    "\"reason\":\"foreign-credential\"}\n"
+	    "{\"seq\":6,\"event\":\"refused\",\"method\":\"GET\","
+	    "\"host\":\"npm.test\",\"port\":443,\"path\":\"/@b%2fc\","
+	    "\"reason\":\"hidden-slash\"}\n"
+	    "{\"seq\":7,\"event\":\"refused\",\"method\":\"CONNECT\","
+	    "\"host\":\"new.test\",\"port\":8443,"
+	    "\"reason\":\"host-not-granted\"}\n"
 	    "{\"seq\":4,\"event\":\"refused\",\"method\":\"GET\","
 	    "\"host\":\"ev il\",\"port\":443,\"path\":\"/\","
 	    "\"reason\":\"host-not-granted\"}\n"
@@ -301,8 +307,12 @@ suggest_groups_refusals(void **state)
 	assert_int_equal(
 	    call(h, "grant.suggest", "{\"session\":\"g\"}", &o), 200);
 	json_t *list = json_object_get(o, "suggestions");
-	assert_int_equal(json_array_size(list), 1);
-	json_t *s = json_array_get(list, 0);
+	assert_int_equal(json_array_size(list), 3);
+	json_t *s = json_array_get(list, 2);
+	assert_string_equal(json_text(s, "text"), "new.test:8443/**");
+	s = json_array_get(list, 1);
+	assert_string_equal(json_text(s, "text"), "GET npm.test/**");
+	s = json_array_get(list, 0);
 	assert_string_equal(json_text(s, "text"), "POST api.demo.test/v1/a");
 	assert_string_equal(json_text(s, "credential"), "demo");
 	assert_int_equal(json_integer_value(json_object_get(s, "count")), 2);

@@ -85,6 +85,12 @@ to_text(void **state)
 			     span_str("/"), out, sizeof(out)),
 	    0);
 	assert_string_equal(out, "GET api.demo.test:8443/");
+	assert_int_equal(grant_to_text((struct span){0}, "new.test", 443,
+			     (struct span){0}, out, sizeof(out)),
+	    0);
+	assert_string_equal(out, "new.test/**");
+	assert_int_equal(grant_from_text(span_str(out), &g, NULL, 0), 0);
+	grant_free(&g);
 	/* What the guest sent as a star must not become a wildcard. */
 	assert_int_equal(grant_to_text(span_str("GET"), "a.test", 443,
 			     span_str("/a*"), out, sizeof(out)),
