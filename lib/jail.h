@@ -31,15 +31,16 @@ struct jail_path {
 
 /* Sets of system calls, to be or-ed. Every profile has the base: read,
  * write, sendmsg, recvmsg, close, epoll, timers, memory without
- * PROT_EXEC, futex, getrandom, clock, exit, shutdown, get/setsockopt. */
+ * PROT_EXEC, futex, getrandom, clock, exit, shutdown, getsockopt. */
 enum jail_calls {
 	JAIL_ACCEPT = 1 << 0,	   /* accept4 */
 	JAIL_FILES_READ = 1 << 1,  /* openat O_RDONLY, stat, getdents */
 	JAIL_FILES_WRITE = 1 << 2, /* and create, rename, unlink, fsync, locks */
-	JAIL_SYNC = 1 << 3,	   /* fsync, fdatasync, ftruncate on open fds */
+	JAIL_SYNC = 1 << 3,	   /* fsync, fdatasync on open fds */
 	JAIL_SOCKET_INET = 1 << 4, /* socket(AF_INET/6), connect, bind */
 	JAIL_SOCKET_UNIX = 1 << 5, /* socket(AF_UNIX), connect (D-Bus, nscd) */
-	JAIL_THREADS = 1 << 6	   /* clone3/clone for threads */
+	JAIL_THREADS = 1 << 6,	   /* clone3/clone for threads */
+	JAIL_OPTIONS = 1 << 7	   /* setsockopt; else it fails with EPERM */
 };
 
 struct jail_profile {

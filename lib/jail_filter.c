@@ -59,10 +59,10 @@ static const char *const read_calls[] = {"stat", "lstat", "newfstatat", "statx",
 
 static const char *const write_calls[] = {"open", "openat", "mkdir", "mkdirat",
     "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
-    "fallocate", "fchmod", "fchown", "flock", "utimensat"};
+    "fallocate", "fchmod", "fchown", "flock", "ftruncate", "utimensat"};
 
 static const char *const sync_calls[] = {
-    "fsync", "fdatasync", "ftruncate", "sync_file_range"};
+    "fsync", "fdatasync", "sync_file_range"};
 
 static const char *const socket_calls[] = {
     "connect", "bind", "sendto", "sendmmsg", "recvmmsg"};
@@ -104,7 +104,7 @@ struct rule { /* NOLINT(clang-analyzer-optin.performance.Padding): in the
 	{                                           \
 		w, 0, call, arg, INT_MASK, value, 0 \
 	}
-#define OPT(level) ALLOW(BASE, "setsockopt", 1, level)
+#define OPT(level) ALLOW(JAIL_OPTIONS, "setsockopt", 1, level)
 
 static const struct rule rules[] = {
     /* No memory that can be run. A library that tries (dlopen) is told
@@ -140,6 +140,9 @@ static const struct rule rules[] = {
     {BASE, SOCKETS, "sendto", 4, UINT64_MAX, 0, 0},
     OPT(SOL_SOCKET),
     OPT(6 /* IPPROTO_TCP */),
+    /* A socket that lingers, sent to a neighbour, would hold up whoever
+     * closes it. */
+    {BASE, JAIL_OPTIONS, "setsockopt", -1, 0, 0, EPERM},
     ALLOW(JAIL_SOCKET_INET, "setsockopt", 1, 0 /* IPPROTO_IP */),
     ALLOW(JAIL_SOCKET_INET, "setsockopt", 1, 41 /* IPPROTO_IPV6 */),
     /* stat() by path would tell which files exist: Landlock is silent

@@ -15,6 +15,7 @@
 #endif
 
 #define FDS_MAX 16	  /* fds that wait, each way */
+#define FDS_OF_ONE 253	  /* what the kernel lets one message carry */
 #define READ_FIRST 4096   /* bytes asked for in one read; */
 #define READ_LAST 65536   /* doubled when it is full: most links are quiet */
 /* Then other watchers get their turn. Frames that take long, as one that must
@@ -100,11 +101,23 @@ link_pair(int out[2])
 	return 0;
 }
 
+/* What nobody asked for. A TCP socket may have been told to wait in its last
+ * close() until all was sent (SO_LINGER), and this may be the last. */
+static void
+drop_fd(int fd)
+{
+	struct linger now = {0};
+
+	/* Most are no such sockets. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
 static void
 close_fds(struct link *l)
 {
 	for (size_t i = 0; i < l->n_in_fds; i++)
-		close(l->in_fds[i]);
+		drop_fd(l->in_fds[i]);
 	for (size_t i = 0; i < l->n_out_fds; i++)
 		close(l->out_fds[i].fd);
 	l->n_in_fds = 0;
@@ -406,7 +419,7 @@ keep_fds(struct msghdr *m, int *fds, size_t *n)
 			if (*n < FDS_MAX && r == 0) {
 				fds[(*n)++] = fd;
 			} else {
-				close(fd);
+				drop_fd(fd);
 				r = ERR_FORMAT;
 			}
 		}
@@ -418,7 +431,7 @@ static ssize_t
 receive_some(int fd, uint8_t *p, size_t n, int *fds, size_t *n_fds, int *err)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(int) * 4)];
+		char bytes[CMSG_SPACE(sizeof(int) * FDS_OF_ONE)];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = {.iov_base = p, .iov_len = n};
@@ -532,6 +545,26 @@ link_new(struct ev_loop *loop, int fd, const struct link_options *o,
 	return 0;
 }
 
+/* What is on its way would be closed with our end, by the kernel and as it
+ * is. Nothing is added to it any more, so this ends. */
+static void
+drop_rest(int from)
+{
+	uint8_t piece[READ_FIRST];
+	ssize_t got;
+
+	(void)shutdown(from, SHUT_RDWR); /* the far end may be gone */
+	do {
+		int fds[FDS_MAX], err;
+		size_t n = 0;
+
+		got = receive_some(from, piece, sizeof(piece), fds, &n, &err);
+		while (n > 0)
+			drop_fd(fds[--n]);
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	buf_wipe(piece, sizeof(piece));
+}
+
 void
 link_free(struct link *l)
 {
@@ -544,6 +577,7 @@ link_free(struct link *l)
 	ev_clear_pending(l->loop, &l->turn);
 	ev_timer_stop(l->loop, &l->more);
 	close_fds(l);
+	drop_rest(l->fd);
 	close(l->fd);
 	buf_free(l->in);
 	buf_free(l->out);
@@ -675,7 +709,7 @@ read_exactly(int fd, struct buf *b, size_t n, int64_t deadline)
 		ssize_t got = receive_some(
 		    fd, p, n - buf_len(b), fds, &n_fds, &err);
 		for (size_t i = 0; i < n_fds; i++)
-			close(fds[i]); /* nobody sends the CLI an fd */
+			drop_fd(fds[i]); /* nobody sends the CLI an fd */
 		if (err != 0 || n_fds != 0)
 			return ERR_FORMAT;
 		if (got == 0)

@@ -108,8 +108,8 @@ enter_jail(const struct words *w)
 	    {w->audit, true},
 	};
 	const struct jail_profile profile = {.role = "minter",
-	    .calls =
-		JAIL_ACCEPT | JAIL_FILES_READ | JAIL_FILES_WRITE | JAIL_SYNC,
+	    .calls = JAIL_ACCEPT | JAIL_FILES_READ | JAIL_FILES_WRITE |
+		     JAIL_SYNC | JAIL_OPTIONS,
 	    .paths = paths,
 	    .n_paths = 2};
 

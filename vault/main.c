@@ -81,7 +81,7 @@ find_needs(struct needs *n, const char *config, const char *state)
 	n->paths[n->n++] = (struct jail_path){state, true};
 	n->paths[n->n++] = (struct jail_path){config, true};
 	n->calls = JAIL_ACCEPT | JAIL_FILES_READ | JAIL_FILES_WRITE |
-		   JAIL_SYNC | JAIL_THREADS;
+		   JAIL_SYNC | JAIL_THREADS | JAIL_OPTIONS;
 	if (config_load(config, &c, why, sizeof(why)) != 0)
 		return;
 	need_choice(n, &c.now, n->key[0]);

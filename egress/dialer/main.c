@@ -118,7 +118,8 @@ static const struct jail_path paths[] = {
 };
 static const struct jail_profile profile = {
     .role = "dialer",
-    .calls = JAIL_FILES_READ | JAIL_SOCKET_INET | JAIL_THREADS,
+    .calls =
+	JAIL_FILES_READ | JAIL_SOCKET_INET | JAIL_THREADS | JAIL_OPTIONS,
     .paths = paths,
     .n_paths = sizeof(paths) / sizeof(paths[0]),
     .network = true,

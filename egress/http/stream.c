@@ -669,15 +669,12 @@ stream_finish(struct stream *s)
 void
 stream_abort(struct stream *s)
 {
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
-
 	stop(s);
 	s->dead = true;
 	if (s->out != NULL)
 		buf_reset(s->out);
 	if (s->fd < 0)
 		return;
-	(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(s->fd);
 	s->fd = -1;
 }

@@ -90,8 +90,9 @@ void stream_shutdown(struct stream *s);
  * far end closes or its time is up, then STREAM_CLOSED. No other event but
  * STREAM_BROKEN comes any more. */
 void stream_finish(struct stream *s);
-/* Reset: drop the queue, close with linger 0, now. No event follows. For
- * revocation: when it returns, nothing is written any more. */
+/* Reset: drop the queue, close, now. No event follows. For revocation: when
+ * it returns, nothing is written any more; what the kernel still held of an
+ * upstream's is dropped, too, for the dialer's sockets have linger 0. */
 void stream_abort(struct stream *s);
 /* As stream_abort(), and free. NULL is fine. */
 void stream_free(struct stream *s);

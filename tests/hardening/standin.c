@@ -116,6 +116,21 @@ attack_jit(void)
 		   ? -1
 		   : 0;
 }
+/* A socket that lingers holds up the neighbour that it is sent to. */
+static int
+attack_options(void)
+{
+	struct linger hour = {.l_onoff = 1, .l_linger = 3600};
+
+	return setsockopt(
+	    CONTROL_FD, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour));
+}
+/* Its session's audit log, which it may only make longer. */
+static int
+attack_truncate(void)
+{
+	return ftruncate(AUDIT_FD, 0);
+}
 /* Reading is the courier's right for CA files, and must end there. */
 static int
 attack_passwd(void)
@@ -162,7 +177,9 @@ static const struct {
     {"memfd", attack_memfd},
     {"unlink", attack_unlink},
     {"exit", attack_exit},
+    {"truncate", attack_truncate},
     {"jit", attack_jit},
+    {"options", attack_options},
     {"passwd", attack_passwd},
     {"proc", attack_proc},
 };

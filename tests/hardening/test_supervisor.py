@@ -538,7 +538,8 @@ def test_sanitized_needs_home():
 FATAL = {"unix": "socket", "inet": "socket", "connect": "connect",
          "bind": "bind", "create": "openat", "exec": "execve",
          "ptrace": "ptrace", "kill": "kill", "readmem": "process_vm_readv",
-         "memfd": "memfd_create", "unlink": "unlink"}
+         "memfd": "memfd_create", "unlink": "unlink",
+         "truncate": "ftruncate"}
 
 
 def hostile(verb, role):
@@ -557,7 +558,7 @@ def hostile(verb, role):
         d.wait(rf'child_died role="{role}" .*status=159', 1, at)
         d.wait(r'gate\[\d+\] info peer far="courier"', 1, at)
     if not SAN:
-        soft = ["jit"] + (["passwd", "proc"] if role == "courier" else [])
+        soft = ["jit", "options"] + (["passwd", "proc"] if role == "courier" else [])
         for attack in soft:
             d.ask(sock, f"{verb} {attack}", answer=False)
             d.wait(f'attack_refused name="{attack}"')

@@ -168,6 +168,11 @@ try_undump(void)
 	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 static int
+try_truncate(void)
+{
+	return ftruncate(2, 0);
+}
+static int
 try_iouring(void)
 {
 	return (int)syscall(SYS_io_uring_setup, 1, NULL);
@@ -187,6 +192,7 @@ forbidden_calls_die_and_are_named(void **state)
 	dies(0, try_kill, "kill");
 	dies(0, try_ptrace, "ptrace");
 	dies(0, try_iouring, "io_uring_setup");
+	dies(JAIL_SYNC, try_truncate, "ftruncate");
 	if (jail_sanitized())
 		return;
 	dies(0, try_open, "openat");
@@ -225,6 +231,25 @@ stat_path(void)
 
 	return stat("/etc/passwd", &st) != 0 && errno == EACCES ? DONE : 1;
 }
+/* Without a wish of its own for that, no process may say how sockets close. */
+static int
+refused_options(void)
+{
+	struct linger hour = {.l_onoff = 1, .l_linger = 3600};
+	int no = setsockopt(4, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour));
+
+	return no != 0 && errno == EPERM ? DONE : 1;
+}
+static int
+given_options(void)
+{
+	struct linger hour = {.l_onoff = 1, .l_linger = 3600};
+
+	return setsockopt(4, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour)) != 0 &&
+			errno == EBADF
+		   ? DONE
+		   : 1;
+}
 static void *
 thread(void *p)
 {
@@ -258,6 +283,8 @@ allowed_work_goes_on(void **state)
 		return;
 	assert_int_equal(jailed(0, NULL, 0, exec_memory), DONE);
 	assert_int_equal(jailed(0, NULL, 0, stat_path), DONE);
+	assert_int_equal(jailed(0, NULL, 0, refused_options), DONE);
+	assert_int_equal(jailed(JAIL_OPTIONS, NULL, 0, given_options), DONE);
 }
 
 static int

@@ -4,6 +4,7 @@
 #include "messages/traffic.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -303,6 +304,80 @@ fds_without_frames_break_the_link(void **state)
 	assert_int_equal(f->b.broke, ERR_FORMAT);
 }
 
+/* A connection whose close() waits for an hour: what was sent is never read. */
+static int
+lingering(int *far)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct linger hour = {.l_onoff = 1, .l_linger = 3600};
+	socklen_t n = sizeof(a);
+	int listener = socket(AF_INET, SOCK_STREAM, 0),
+	    fd = socket(AF_INET, SOCK_STREAM, 0);
+	static const char piece[65536];
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&a, n), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &n), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, n), 0);
+	assert_true((*far = accept(listener, NULL, NULL)) >= 0);
+	close(listener);
+	assert_int_equal(
+	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour)), 0);
+	while (send(fd, piece, sizeof(piece), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+/* n lingering sockets, and nobody else has them any more. */
+static void
+throw_over(int to, size_t n, int *far)
+{
+	union {
+		char bytes[CMSG_SPACE(32 * sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
+	struct msghdr m = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int fds[32];
+
+	for (size_t i = 0; i < n; i++)
+		fds[i] = lingering(&far[i]);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	assert_int_equal(sendmsg(to, &m, MSG_NOSIGNAL), 1);
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* Closing what a neighbour attached must not wait for a third party: the
+ * vault, or the supervisor, would stand still for all. */
+static void
+an_fd_that_lingers_holds_nobody_up(void **state)
+{
+	static const size_t n[] = {1, 8, 32, 2};
+	struct fixture *f = *state;
+	int far[43], *at = far;
+
+	turn(f, 5);
+	alarm(5); /* else it hangs for an hour */
+	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); at += n[i++])
+		throw_over(link_fd(f->a.l), n[i], at);
+	turn(f, 5);
+	assert_int_equal(f->b.broke, ERR_FORMAT);
+	link_free(f->b.l);
+	f->b.l = NULL;
+	alarm(0);
+	while (at > far)
+		close(*--at);
+}
+
 static void
 a_vanished_peer_is_told_apart(void **state)
 {
@@ -402,6 +477,7 @@ main(void)
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
 		T(fds_without_frames_break_the_link),
+		T(an_fd_that_lingers_holds_nobody_up),
 		T(a_vanished_peer_is_told_apart),
 		T(the_minter_is_heard_first),
 		T(another_role_is_refused),
