@@ -3,6 +3,7 @@
  * grant_check() passed. At a bound: document_check() says which. */
 #include "minter/document.h"
 
+#include "keys/ca.h"
 #include "keys/json.h"
 #include "messages/control.h"
 #include "minter/channel.h"
@@ -54,27 +55,38 @@ is_ip(const char *pattern)
 	return host_parse(span_str(pattern), &h) == 0 && h.is_ip;
 }
 
-char *
-document_for_vault(const struct grant_set *set)
+/* The names of the session's certificate: of what is intercepted. */
+static json_t *
+certified(const struct grant_set *set)
 {
-	json_t *credentials = json_array(), *hosts = json_array();
+	json_t *list = json_array();
 
 	for (size_t i = 0; i < set->n; i++) {
 		const struct grant *g = &set->g[i];
 
-		if (g->credential[0] != '\0')
-			add_once(credentials, json_string(g->credential));
-		/* The certificate is for names that are intercepted. */
 		for (size_t j = 0; !g->tunnel && j < g->n_hosts; j++) {
 			const char *p = g->hosts[j].pattern;
 			if (!is_ip(p))
-				add_once(hosts,
+				add_once(list,
 				    json_string(
 					strncmp(p, "*.", 2) == 0 ? p + 2 : p));
 		}
 	}
-	return dump(json_pack(
-	    "{s:o, s:o}", "credentials", credentials, "hosts", hosts));
+	return list;
+}
+
+char *
+document_for_vault(const struct grant_set *set)
+{
+	json_t *credentials = json_array();
+
+	for (size_t i = 0; i < set->n; i++) {
+		if (set->g[i].credential[0] != '\0')
+			add_once(
+			    credentials, json_string(set->g[i].credential));
+	}
+	return dump(json_pack("{s:o, s:o}", "credentials", credentials, "hosts",
+	    certified(set)));
 }
 
 static json_t *
@@ -359,6 +371,22 @@ fits(char *text, size_t max, const char *what, char *why, size_t size)
 	return good;
 }
 
+static bool
+check_names(const struct grant_set *set, char *why, size_t size)
+{
+	json_t *names = certified(set);
+	size_t n = json_array_size(names);
+
+	json_decref(names);
+	if (n <= CA_NAMES_MAX)
+		return true;
+	(void)snprintf(why, size,
+	    "a session's certificate has room for %d host names, these grants "
+	    "have %zu; next: use *.NAME, or several sessions",
+	    CA_NAMES_MAX, n);
+	return false;
+}
+
 bool
 document_check(const struct grant_set *set, char *why, size_t size)
 {
@@ -369,7 +397,7 @@ document_check(const struct grant_set *set, char *why, size_t size)
 		return false;
 	}
 	/* Half of the environment is left for placeholders. */
-	return check_pairs(set, why, size) &&
+	return check_pairs(set, why, size) && check_names(set, why, size) &&
 	       fits(document_grants(set), RULES_GRANTS_MAX, "grants", why,
 		   size) &&
 	       fits(document_for_vault(set), DESCRIPTOR_MAX, "vault document",

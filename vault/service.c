@@ -312,8 +312,10 @@ on_peer(void *ctx, struct link *l, const void *m, int fd)
 	(void)l;
 	if (p->role == LINK_MINTER)
 		return take_minter(s, fd);
-	if (p->role == LINK_COURIER || p->role == LINK_GATE)
-		return session_peer(s, p, fd);
+	if (p->role == LINK_COURIER || p->role == LINK_GATE) {
+		session_peer(s, p, fd);
+		return 0;
+	}
 	close(fd);
 	return ERR_FORMAT;
 }
@@ -325,7 +327,8 @@ on_descriptor(void *ctx, struct link *l, const void *m, int fd)
 
 	(void)l;
 	(void)fd;
-	return session_describe(ctx, d->session, d->descriptor);
+	session_describe(ctx, d->session, d->descriptor);
+	return 0;
 }
 
 static int

@@ -35,8 +35,10 @@ struct service {
 
 /* session.c */
 #define SESSIONS_MAX 4096
-MUST_USE int session_peer(struct service *s, const struct ctl_peer *p, int fd);
-MUST_USE int
+/* A session that cannot be served, or whose descriptor is broken, is told
+ * nothing and gets nothing: the others are not touched. */
+void session_peer(struct service *s, const struct ctl_peer *p, int fd);
+void
 session_describe(struct service *s, struct span id, struct span descriptor);
 void session_gone(struct service *s, struct span id);
 void session_free_all(struct service *s);

@@ -363,22 +363,36 @@ describe(struct session *x, struct names *credentials, struct names *hosts)
 	}
 }
 
-int
-session_describe(struct service *s, struct span id, struct span descriptor)
+static void
+not_served(struct span id, int err)
+{
+	log_event(LOG_ERROR, "session_not_served", LOG_SPAN("session", id),
+	    LOG_ERR(err));
+}
+
+/* On an error it may have nothing at all. */
+static int
+describe_text(struct session *x, struct span descriptor)
 {
 	struct names credentials = {0}, hosts = {0};
-	struct session *x = find_span(s, id);
-	int r;
+	int r = descriptor_parse(descriptor, &credentials, &hosts);
 
-	if (x == NULL)
-		return 0; /* it ended meanwhile */
-	if ((r = descriptor_parse(descriptor, &credentials, &hosts)) != 0) {
+	if (r != 0) {
 		names_free(&credentials);
 		names_free(&hosts);
-		return r;
+		not_served(span_str(x->id), r);
 	}
 	describe(x, &credentials, &hosts);
-	return 0;
+	return r;
+}
+
+void
+session_describe(struct service *s, struct span id, struct span descriptor)
+{
+	struct session *x = find_span(s, id);
+
+	if (x != NULL) /* else it ended meanwhile */
+		(void)describe_text(x, descriptor);
 }
 
 static void
@@ -431,21 +445,21 @@ take_gate(struct session *x, int fd)
 	return link_new(x->s->loop, fd, &o, &x->gate);
 }
 
-int
+void
 session_peer(struct service *s, const struct ctl_peer *p, int fd)
 {
 	struct session *x = find_span(s, p->session);
-	int r = 0;
+	int r = x == NULL ? make(s, p->session, &x) : 0;
 
-	if (x == NULL)
-		r = make(s, p->session, &x);
-	if (r == 0)
-		r = session_describe(s, p->session, p->descriptor);
-	if (r != 0) {
+	if (r != 0)
+		not_served(p->session, r);
+	if (r != 0 || describe_text(x, p->descriptor) != 0) {
 		close(fd);
-		return r;
+		return;
 	}
-	return p->role == LINK_COURIER ? take_courier(x, fd) : take_gate(x, fd);
+	r = p->role == LINK_COURIER ? take_courier(x, fd) : take_gate(x, fd);
+	if (r != 0)
+		not_served(p->session, r);
 }
 
 struct forget {

@@ -118,6 +118,32 @@ bad_sessions_are_refused_and_leave_nothing(void **state)
 	json_decref(o);
 }
 
+/* All names are in one certificate, which has room for so many. */
+static void
+more_hosts_than_a_certificate_has_are_refused(void **state)
+{
+	struct house *h = *state;
+	struct buf *b = buf_new(65536);
+	json_t *o = NULL;
+	int r = buf_put_str(b, "{\"details\":[");
+
+	for (int g = 0; r == 0 && g < 5; g++) {
+		r = buf_printf(b,
+		    "%s{\"name\":\"g%d\",\"allow\":[],\"hosts\":[\"same.test\"",
+		    g == 0 ? "" : ",", g);
+		for (int i = 0; r == 0 && i < (g < 4 ? 63 : 4); i++)
+			r = buf_printf(b, ",\"h%d.g%d.test\"", i, g);
+		r = r == 0 ? buf_put_str(b, "]}") : r;
+	}
+	assert_int_equal(r != 0 ? r : buf_put(b, "]}", 3), 0);
+	assert_int_equal(
+	    call(h, "session.create", (const char *)buf_span(b).p, &o), 422);
+	assert_non_null(strstr(json_text(o, "detail"), "these grants have 257"));
+	json_decref(o);
+	assert_int_equal(h->starts, 0);
+	buf_free(b);
+}
+
 static void
 a_guest_name_is_taken_once(void **state)
 {
@@ -442,6 +468,7 @@ main(void)
 	    T(both_are_told_before_the_caller_is),
 	    T(upstream_exceptions_reach_the_dialer),
 	    T(bad_sessions_are_refused_and_leave_nothing),
+	    T(more_hosts_than_a_certificate_has_are_refused),
 	    T(a_guest_name_is_taken_once),
 	    cmocka_unit_test(a_locked_vault_is_named_with_its_remedy),
 	    T(a_first_token_is_good_and_known_before_it_is_given),

@@ -63,6 +63,56 @@ a_credential_reaches_only_a_courier_that_may_have_it(void **state)
 	close(other);
 }
 
+/* Our end of a link that the vault does not take up. */
+static void
+expect_not_taken(struct vault *v, const char *session, const char *descriptor)
+{
+	struct ctl_peer p = {.role = LINK_COURIER,
+	    .session = span_str(session),
+	    .descriptor = span_str(descriptor)};
+	struct pollfd there = {.events = POLLIN};
+	int pair[2];
+	char c;
+
+	assert_int_equal(link_pair(pair), 0);
+	assert_int_equal(link_send(v->control, &msg_peer, &p, pair[1]), 0);
+	assert_int_equal(link_flush(v->control, LONG_MS), 0);
+	there.fd = pair[0];
+	assert_int_equal(poll(&there, 1, LONG_MS), 1);
+	assert_int_equal(read(pair[0], &c, 1), 0);
+	close(pair[0]);
+}
+
+/* A descriptor that cannot be used is one session's misfortune. */
+static void
+a_broken_descriptor_breaks_its_session_alone(void **state)
+{
+	static const char *const broken[] = {"", "{}",
+	    "{\"credentials\":[\"demo\"]}",
+	    "{\"credentials\":[7],\"hosts\":[]}"};
+	struct vault *v = *state;
+	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX),
+		   *many = buf_new(65536);
+	int courier = peer(v, LINK_COURIER, "s-1", DESC);
+	int r = buf_put_str(many, "{\"credentials\":[],\"hosts\":[\"h.test\"");
+
+	for (int i = 0; r == 0 && i < CA_NAMES_MAX; i++)
+		r = buf_printf(many, ",\"h%d.test\"", i);
+	assert_int_equal(r != 0 ? r : buf_put(many, "]}", 3), 0);
+	add(v, "demo", VALUE);
+	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+		expect_not_taken(v, "s-2", broken[i]);
+	expect_not_taken(v, "s-2", (const char *)buf_span(many).p);
+	assert_int_equal(lease(courier, 1, "demo", store).err, 0);
+	/* Whoever had something before has nothing then. */
+	describe(v, "s-1", (const char *)buf_span(many).p);
+	expect_changed(courier, "demo", 0);
+	assert_int_equal(lease(courier, 2, "demo", store).err, ERR_DENIED);
+	buf_free(store);
+	buf_free(many);
+	close(courier);
+}
+
 static void
 changes_are_settled_before_they_are_acknowledged(void **state)
 {
@@ -716,6 +766,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	    T(a_credential_reaches_only_a_courier_that_may_have_it),
+	    T(a_broken_descriptor_breaks_its_session_alone),
 	    T(changes_are_settled_before_they_are_acknowledged),
 	    T(the_silent_are_killed_before_it_is_acknowledged),
 	    T(locking_takes_everything_back),
