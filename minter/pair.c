@@ -429,14 +429,15 @@ pair_publish(struct minter *m, struct session *s)
 }
 
 /* The courier first, and out of our hands before the gate can answer: a
- * request under the new family must not overtake the family. */
+ * request under the new family must not overtake the family. One that reads
+ * so little that its socket is full is not waited for: it refuses then. */
 void
 pair_family(struct minter *m, struct session *s, const struct family *f)
 {
 	(void)m;
 	if (s->courier != NULL) {
 		courier_family(s, f);
-		if (link_flush(s->courier, 100) != 0)
+		if (link_flush(s->courier, 0) != 0)
 			log_event(LOG_WARN, "courier_not_told",
 			    LOG_STR("session", s->id));
 	}

@@ -218,7 +218,8 @@ gate_given(void *ctx, struct link *l, const void *msg, int fd)
 	keep_text(g->description, p->why, sizeof(p->why));
 	keep_text(g->family, p->family, sizeof(p->family));
 	/* What this courier got, it has at hand by now. */
-	struct pollfd at = {.fd = link_fd(p->courier), .events = POLLIN};
+	struct pollfd at = {.fd = p->courier == NULL ? -1 : link_fd(p->courier),
+	    .events = POLLIN};
 	p->courier_behind = poll(&at, 1, 0) == 1;
 	note(p->h, "given");
 	return 0;

@@ -356,6 +356,53 @@ has_end(void *arg)
 	return ((struct house *)arg)->ends > 0;
 }
 
+/* A courier that reads nothing, with next to no room in its socket. */
+static int
+deaf_courier(struct house *h, const struct pair *p)
+{
+	struct ctl_peer m = {
+	    .role = LINK_COURIER, .session = span_str(p->id)};
+	int fds[2], least = 1;
+
+	assert_int_equal(link_pair(fds), 0);
+	assert_int_equal(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &least,
+			     sizeof(least)),
+	    0);
+	assert_int_equal(link_send(h->supervisor, &msg_peer, &m, fds[1]), 0);
+	return fds[0];
+}
+
+#define ASKED 150
+static bool
+all_answered(void *arg)
+{
+	return ((struct pair *)arg)->answers == ASKED;
+}
+
+/* The minter is everybody's: it waits for no courier, and house_until() not
+ * so long as it would take if it did a little for each token. */
+static void
+a_deaf_courier_holds_the_minter_up_for_nobody(void **state)
+{
+	struct house *h = *state;
+	struct pair *p = house_session(h, "deaf");
+
+	assert_int_equal(first_token(h, p), 200);
+	char *token = strdup(p->token);
+	int courier = deaf_courier(h, p);
+	struct guest_token_ask q = {.grant_type = span_str(TOKEN_EXCHANGE),
+	    .subject_token = span_str(token),
+	    .subject_token_type = span_str(TOKEN_TYPE_ACCESS)};
+	p->answers = 0;
+	for (q.rid = 1; q.rid <= ASKED; q.rid++)
+		assert_int_equal(
+		    link_send(p->gate, &msg_guest_token_ask, &q, -1), 0);
+	assert_true(house_until(h, all_answered, p));
+	assert_int_equal(p->status, 200);
+	free(token);
+	close(courier);
+}
+
 static void
 an_expired_session_is_cut_and_ended(void **state)
 {
@@ -478,6 +525,7 @@ main(void)
 	    T(live_families_are_bounded),
 	    T(a_token_never_outlives_session_or_grant),
 	    T(tokens_are_paced),
+	    T(a_deaf_courier_holds_the_minter_up_for_nobody),
 	    T(an_expired_session_is_cut_and_ended),
 	    T(a_restarted_minter_resumes),
 	    T(a_restarted_gate_or_courier_is_told_all),
