@@ -24,6 +24,7 @@
 #define LINGER 1.0    /* a child that closed its link is about to exit */
 #define FLUSH_MS 1000 /* a child that reads nothing for so long is ill */
 #define QUEUE_MAX (8 * 1024 * 1024)
+#define FILE_SLACK (1024 * 1024) /* the line that says that it is full */
 
 void
 process_configure(struct process *p)
@@ -320,6 +321,9 @@ try_start(struct process *p)
 	if (p->role == LINK_VAULT && d->ids.apart)
 		credential = birth_credential();
 	struct spawn s = {.program = d->helpers.fd[p->role],
+	    .file_max = p->session == NULL
+		? 0
+		: d->config.limits.audit_bytes + FILE_SLACK,
 	    .control = childs,
 	    .listen = listening_fd(p),
 	    .file = p->role == LINK_COURIER ? p->session->trail.fd : credential,
@@ -391,6 +395,15 @@ process_close(struct process *p)
 	p->control = NULL;
 }
 
+/* The singles get very many descriptors at a restart, and few may wait in
+ * one link: those are sent as they come. A session's process gets few, and
+ * one that reads none of them must not stop us for the others. */
+static bool
+sent_as_they_come(const struct process *p, int fd)
+{
+	return fd >= 0 && p->session == NULL && link_queued(p->control) != 0;
+}
+
 void
 process_send(struct process *p, const struct msg_type *t, const void *m, int fd)
 {
@@ -401,8 +414,7 @@ process_send(struct process *p, const struct msg_type *t, const void *m, int fd)
 			close(fd);
 		return; /* it is dying */
 	}
-	/* Few descriptors may wait in one link: send them as they come. */
-	if (fd < 0 || link_queued(p->control) == 0 ||
+	if (!sent_as_they_come(p, fd) ||
 	    (r = link_flush(p->control, FLUSH_MS)) == 0)
 		r = link_send(p->control, t, m, fd);
 	else

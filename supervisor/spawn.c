@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ABOVE 16 /* higher than any fixed descriptor */
@@ -90,6 +91,21 @@ plain_signals(void)
 		give_up("sigprocmask");
 }
 
+/* Of a session: its log ends there, and not with the disk that it shares
+ * with all. jail_begin() makes a signal of it a failed write. */
+static void
+limit_files(uint64_t max)
+{
+	struct rlimit r = {.rlim_cur = max, .rlim_max = max}, now;
+
+	if (max == 0)
+		return;
+	if (getrlimit(RLIMIT_FSIZE, &now) == 0 && now.rlim_max < max)
+		return; /* ours is less, and it has that */
+	if (setrlimit(RLIMIT_FSIZE, &r) != 0)
+		give_up("RLIMIT_FSIZE");
+}
+
 static _Noreturn void
 child(const struct spawn *s, pid_t parent)
 {
@@ -97,6 +113,7 @@ child(const struct spawn *s, pid_t parent)
 
 	plain_signals();
 	place_all(s, &program);
+	limit_files(s->file_max);
 	become(s);
 	/* After the change of uid, which clears it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)

@@ -13,6 +13,7 @@
 
 #include "lib/err.h"
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct spawn {
@@ -21,6 +22,7 @@ struct spawn {
 	int listen;  /* or -1 */
 	int file;    /* at AUDIT_FD or CREDENTIAL_FD, or -1 */
 	int before;  /* at AUDIT_BEFORE_FD, or -1 */
+	uint64_t file_max; /* how long it may make a file; 0: as it likes */
 	uid_t uid;   /* used when apart is true */
 	gid_t gid;
 	int apart;

@@ -60,14 +60,18 @@ trail_close(struct trail *t)
 	t->fd = t->before = -1;
 }
 
+/* The last file is as long as one may be, and the log is not full with it:
+ * whoever goes on regardless shall not get the whole disk, file by file. */
 static bool
-is_long(const struct session *s)
+goes_on(const struct session *s)
 {
+	const struct bounds *b = &s->daemon->config.limits;
 	struct stat st;
 
 	return fstat(s->trail.fd, &st) == 0 &&
-	       (uint64_t)st.st_size >=
-		   s->daemon->config.limits.audit_segment_bytes;
+	       (uint64_t)st.st_size >= b->audit_segment_bytes &&
+	       s->trail.closed < b->audit_bytes &&
+	       (uint64_t)st.st_size < b->audit_bytes - s->trail.closed;
 }
 
 /* Its name is on disk before a line is in it. */
@@ -95,7 +99,7 @@ trail_next(struct session *s)
 	struct segments found;
 	int fd, copy;
 
-	if (!is_long(s))
+	if (!goes_on(s))
 		return; /* by another configuration, or a lie */
 	if (make_next(s, &fd) != 0 ||
 	    (copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0) {

@@ -131,6 +131,29 @@ attack_truncate(void)
 {
 	return ftruncate(AUDIT_FD, 0);
 }
+/* Its session's log, for as long as there is room: into this file, and into
+ * each one that comes after it. */
+static int audit = AUDIT_FD;
+
+static int
+attack_fill(void)
+{
+	static const char piece[16384];
+	ssize_t n = write(audit, piece, sizeof(piece));
+
+	log_event(LOG_INFO, "filled", LOG_INT("bytes", n));
+	return link_send(control, &msg_audit_long, NULL, -1) - 1;
+}
+static int
+attack_flood(void)
+{
+	static const char piece[65536];
+	ssize_t n = 1;
+
+	for (int i = 0; i < 256 && n > 0; i++)
+		n = write(audit, piece, sizeof(piece));
+	return n > 0 ? 0 : -1;
+}
 /* Reading is the courier's right for CA files, and must end there. */
 static int
 attack_passwd(void)
@@ -178,6 +201,8 @@ static const struct {
     {"unlink", attack_unlink},
     {"exit", attack_exit},
     {"truncate", attack_truncate},
+    {"fill", attack_fill},
+    {"flood", attack_flood},
     {"jit", attack_jit},
     {"options", attack_options},
     {"passwd", attack_passwd},
@@ -326,6 +351,16 @@ on_gone(void *ctx, struct link *l, const void *m, int fd)
 }
 
 static int
+on_audit_next(void *ctx, struct link *l, const void *m, int fd)
+{
+	(void)ctx;
+	(void)l;
+	(void)m;
+	audit = fd;
+	return attack_fill() < 0 ? 0 : ERR_FORMAT;
+}
+
+static int
 on_bounds(void *ctx, struct link *l, const void *m, int fd)
 {
 	(void)ctx;
@@ -347,6 +382,7 @@ on_proxy(void *ctx, struct link *l, const void *m, int fd)
 
 static const struct link_rule control_rules[] = {
     {&msg_bounds, on_bounds},
+    {&msg_audit_next, on_audit_next},
     {&msg_proxy, on_proxy},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},

@@ -576,4 +576,25 @@ def test_hostile_courier():
     hostile("courier", "courier")
 
 
+def test_hostile_log():
+    "a hostile courier's log ends, by files and in each of them"
+    d = Daemon(config="limits: { audit_bytes: 65536, "
+                      "audit_segment_bytes: 16384 }\n")
+    sock = d.start("s-one")
+    d.ask(sock, "courier fill", answer=False)
+    d.wait('info filled bytes=16384', 4)
+    for i in range(1, 41):      # whatever is under way gets further each time
+        d.ask(sock, "courier jit", answer=False)
+        d.wait('attack_refused name="jit"', i)
+        assert d.minter("update 7 s-one V1 D1").startswith("done 7 0")
+    logs = sorted((d.home / "log/audit").glob("s-one*.jsonl"))
+    assert [p.stat().st_size for p in logs] == [16384] * 4, logs
+    d.ask(sock, "courier flood", answer=False)
+    d.wait('attack_refused name="flood"')
+    logs = sorted((d.home / "log/audit").glob("s-one*.jsonl"))
+    assert sum(p.stat().st_size for p in logs) <= 4 * 65536 + 2 ** 20, logs
+    assert "attack_succeeded" not in d.log()
+    assert d.stop() == 0
+
+
 tap.main(globals(), setup, teardown)
