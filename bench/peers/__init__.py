@@ -134,7 +134,7 @@ http {{
   client_body_temp_path {dir}; proxy_temp_path {dir};
   fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
   ssl_certificate {leaf}; ssl_certificate_key {leaf_key};
-  ssl_session_cache shared:s:4m;
+  ssl_session_cache shared:s:4m; ssl_protocols TLSv1.2 TLSv1.3;
   {servers}
 }}
 """
