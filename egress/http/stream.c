@@ -32,6 +32,7 @@ struct stream {
 	void *check_ctx;
 	size_t thrown_away;
 	bool open;	/* plain, or handshake done */
+	bool ticket;	/* is owed to a client of TLS 1.3 */
 	bool net_eof;	/* the socket gave 0 */
 	bool in_eof;	/* STREAM_EOF was said */
 	bool shut;	/* nothing more may be written */
@@ -305,6 +306,9 @@ static int
 write_tls(struct stream *s, struct span b)
 {
 	s->moved = true;
+	if (s->ticket)
+		(void)SSL_new_session_ticket(s->ssl); /* or none: TLS 1.2 */
+	s->ticket = false;
 	while (b.n > 0) {
 		int n = b.n < CHUNK ? (int)b.n : CHUNK;
 
@@ -432,6 +436,7 @@ shake_hands(struct stream *s)
 		return false;
 	}
 	s->open = true;
+	s->ticket = SSL_is_server(s->ssl);
 	return emit(s, STREAM_OPEN, 0);
 }
 

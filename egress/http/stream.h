@@ -73,8 +73,10 @@ struct span stream_input(const struct stream *s);
 void stream_consume(struct stream *s, size_t n);
 
 /* Queue bytes; written when the loop next turns. With TLS they are
- * encrypted here and now: no plaintext is kept. ERR_SEQUENCE before
- * STREAM_OPEN, and after stream_finish() or stream_shutdown(). */
+ * encrypted here and now: no plaintext is kept. A server's first ones bring
+ * its ticket along, which by itself would cost a write, and the client a
+ * wake-up. ERR_SEQUENCE before STREAM_OPEN, and after stream_finish() or
+ * stream_shutdown(). */
 MUST_USE int stream_write(struct stream *s, struct span bytes);
 /* All of b, which is emptied (wiped). */
 MUST_USE int stream_write_buf(struct stream *s, struct buf *b);

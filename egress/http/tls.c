@@ -14,6 +14,13 @@
 	    SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1)
 #define READ_BUFFER 32768
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* A server chooses: first what costs least of what is worth as much as X25519
+ * and P-256, which key exchange and leaf are. Processors have instructions for
+ * SHA-256 and none for SHA-384, and a handshake hashes a lot. */
+#define SERVED_CIPHERS "ECDHE+AES128+AESGCM:" CIPHERS
+#define SERVED_SUITES                                    \
+	"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:" \
+	"TLS_CHACHA20_POLY1305_SHA256"
 
 /* What we rather speak comes first. */
 static const uint8_t served[] = "\x02h2\x08http/1.1";
@@ -84,14 +91,14 @@ choose_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_n,
 int
 tls_server_context(SSL_CTX **out)
 {
-	static const uint8_t id[] = "hatcheck";
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
 	if (ctx == NULL)
 		return ERR_NOMEM;
 	if (common(ctx) != 0 ||
-	    SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1) != 1 ||
-	    SSL_CTX_set_num_tickets(ctx, 1) != 1 ||
+	    SSL_CTX_set_cipher_list(ctx, SERVED_CIPHERS) != 1 ||
+	    SSL_CTX_set_ciphersuites(ctx, SERVED_SUITES) != 1 ||
+	    SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
 	    SSL_CTX_set_max_early_data(ctx, 0) != 1) {
 		SSL_CTX_free(ctx);
 		return ERR_CRYPTO;
@@ -181,20 +188,39 @@ tls_chosen(const SSL *ssl, bool offered_h2, bool *h2)
 	return ERR_CRYPTO;
 }
 
+/* To whoever connects from now on. OpenSSL takes long over it, and mostly it is
+ * what was presented before. */
+static int
+present(SSL_CTX *ctx, X509 *leaf, EVP_PKEY *key, X509 *intermediate)
+{
+	uint8_t id[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (SSL_CTX_get_app_data(ctx) == leaf)
+		return 0; /* of which ctx has a reference */
+	if (SSL_CTX_set_app_data(ctx, NULL) != 1 ||
+	    X509_digest(leaf, EVP_sha256(), id, &n) != 1 ||
+	    SSL_CTX_set_session_id_context(ctx, id, n) != 1 ||
+	    SSL_CTX_use_certificate(ctx, leaf) != 1 ||
+	    SSL_CTX_use_PrivateKey(ctx, key) != 1 ||
+	    SSL_CTX_clear_chain_certs(ctx) != 1 ||
+	    SSL_CTX_add1_chain_cert(ctx, intermediate) != 1 ||
+	    SSL_CTX_set_app_data(ctx, leaf) != 1)
+		return ERR_CRYPTO;
+	return 0;
+}
+
 int
 tls_server(
     SSL_CTX *ctx, X509 *leaf, EVP_PKEY *key, X509 *intermediate, SSL **out)
 {
-	SSL *ssl = SSL_new(ctx);
+	int r = present(ctx, leaf, key, intermediate);
+	SSL *ssl;
 
-	if (ssl == NULL)
+	if (r != 0)
+		return r;
+	if ((ssl = SSL_new(ctx)) == NULL)
 		return ERR_NOMEM;
-	if (SSL_use_certificate(ssl, leaf) != 1 ||
-	    SSL_use_PrivateKey(ssl, key) != 1 ||
-	    SSL_add1_chain_cert(ssl, intermediate) != 1) {
-		SSL_free(ssl);
-		return ERR_CRYPTO;
-	}
 	SSL_set_accept_state(ssl);
 	*out = ssl;
 	return 0;

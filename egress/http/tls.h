@@ -18,9 +18,9 @@
 MUST_USE int tls_init(void);
 
 /* A server: tickets with keys of this context alone, so they never resume
- * in another session's gate. ALPN: h2 is chosen when the client
- * offers it, else http/1.1; any other offer is refused by alert; no offer is
- * fine. */
+ * in another session's gate. By TLS 1.3 none is sent unasked (stream.h sends
+ * one). ALPN: h2 is chosen when the client offers it, else http/1.1; any other
+ * offer is refused by alert; no offer is fine. */
 MUST_USE int tls_server_context(SSL_CTX **out);
 
 /* A client that verifies chain, name and dates; trust is empty: the caller
@@ -35,7 +35,8 @@ MUST_USE int tls_client(SSL_CTX *ctx, const char *host, bool h2, SSL **out);
  * is HTTP/1.1. ERR_CRYPTO: something that was not offered. */
 MUST_USE int tls_chosen(const SSL *ssl, bool offered_h2, bool *h2);
 /* One server connection with a leaf, its key, and the intermediate to send
- * along. References are taken. */
+ * along. References are taken. A ticket resumes under the leaf that it was
+ * given under, and under no other. */
 MUST_USE int tls_server(
     SSL_CTX *ctx, X509 *leaf, EVP_PKEY *key, X509 *intermediate, SSL **out);
 

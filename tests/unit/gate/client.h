@@ -9,8 +9,10 @@ struct client {
 	struct guest g;
 	SSL_CTX *ctx;
 	SSL *ssl;
-	int failed;	  /* the handshake did */
-	const char *alpn; /* as on the wire, or NULL */
+	int failed;	     /* the handshake did */
+	const char *alpn;    /* as on the wire, or NULL */
+	int version;	     /* at most; 0: the newest */
+	SSL_SESSION *ticket; /* to show, or NULL */
 };
 
 static inline void
@@ -59,6 +61,9 @@ start_tls(struct client *c, const char *sni)
 		    SSL_set_alpn_protos(c->ssl, (const uint8_t *)c->alpn,
 			(unsigned)strlen(c->alpn)),
 		    0);
+	if (c->ticket != NULL)
+		assert_int_equal(SSL_set_session(c->ssl, c->ticket), 1);
+	SSL_set_max_proto_version(c->ssl, c->version);
 	SSL_set_fd(c->ssl, c->g.fd);
 	while ((r = SSL_connect(c->ssl)) != 1) {
 		if (!again(c, r)) {

@@ -106,6 +106,8 @@ begin(struct house *h, struct far *f)
 	assert_true(speak(f));
 	listen_to_it(f);
 	assert_true(h2_settled(f->h2));
+	/* With the first that the gate wrote there came a ticket. */
+	assert_true(SSL_SESSION_is_resumable(SSL_get0_session(f->c.ssl)));
 	forget_trace(h);
 }
 
