@@ -112,6 +112,12 @@ const struct msg_type msg_refused =
 const struct msg_type msg_audit_long =
     MSG_TYPE_EMPTY(0x0118, "audit_long", MSG_NO_FD);
 
+static const struct msg_field given[] = {
+	MSG_FIELD_SPAN(struct ctl_given, session, SESSION_ID_MAX),
+};
+const struct msg_type msg_given =
+    MSG_TYPE(0x011a, "given", struct ctl_given, given, MSG_MUST_FD);
+
 static const struct msg_field audit_next[] = {
 	MSG_FIELD_U64(struct ctl_audit_next, closed),
 };

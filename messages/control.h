@@ -66,6 +66,14 @@ struct ctl_proxy {
 };
 extern const struct msg_type msg_proxy;
 
+/* supervisor -> a gate or courier that was born without a session: you are
+ * this one's from now on; here is its channel's listening socket, or its
+ * audit file, the first of its chain. Once, before `bounds` and `peer`. */
+struct ctl_given {
+	struct span session;
+};
+extern const struct msg_type msg_given; /* with fd */
+
 /* supervisor -> child: finish and exit 0. */
 extern const struct msg_type msg_stop;
 
@@ -131,7 +139,10 @@ extern const struct msg_type msg_session_lost;
 /* supervisor -> minter: the process table, a row each, for `status`. */
 struct ctl_process {
 	uint8_t role;
-	uint8_t state; /* 0 starting, 1 ready, 2 dead, 3 backing off */
+#define CTL_PROCESS_DEAD 2
+	/* 0 starting, 1 ready, 2 dead, 3 backing off, 4 waiting for a session.
+	 * A gate or courier that is dead and no session's is no more. */
+	uint8_t state;
 	uint32_t pid;
 	uint32_t restarts;
 	struct span session;

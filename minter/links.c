@@ -174,6 +174,14 @@ same_process(const struct process_row *row, const struct ctl_process *p)
 	return row->role == p->role && span_is(p->session, row->session);
 }
 
+/* It waited for a session, and got one or died. */
+static bool
+is_no_more(const struct ctl_process *p)
+{
+	return p->state == CTL_PROCESS_DEAD && p->session.n == 0 &&
+	       (p->role == LINK_GATE || p->role == LINK_COURIER);
+}
+
 static int
 on_process(void *ctx, struct link *l, const void *msg, int fd)
 {
@@ -185,6 +193,11 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 	(void)fd;
 	while (i < m->n_processes && !same_process(&m->processes[i], p))
 		i++;
+	if (is_no_more(p)) {
+		if (i < m->n_processes)
+			m->processes[i] = m->processes[--m->n_processes];
+		return 0;
+	}
 	if (i == m->n_processes) {
 		if (i == MINTER_PROCESSES_MAX)
 			return 0; /* shown only: the table is full */

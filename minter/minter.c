@@ -31,7 +31,7 @@ const char *
 minter_process_state(uint8_t state)
 {
 	static const char *const names[MINTER_PROCESS_STATES] = {
-	    "starting", "ready", "dead", "backing-off"};
+	    "starting", "ready", "dead", "backing-off", "waiting"};
 
 	return state < MINTER_PROCESS_STATES ? names[state] : "unknown";
 }

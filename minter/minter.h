@@ -72,7 +72,7 @@ struct session *minter_session(const struct minter *m, const char *key);
 struct session *minter_session_id(const struct minter *m, struct span id);
 
 /* Of ctl_process: a word, "unknown" beyond the table. */
-#define MINTER_PROCESS_STATES 4
+#define MINTER_PROCESS_STATES 5
 const char *minter_process_state(uint8_t state);
 
 /* Keys are there and storage works: tokens can be made. */

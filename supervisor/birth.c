@@ -157,6 +157,8 @@ fill_minter(const struct process *p, struct birth *b)
 static void
 fill_session(const struct process *p, struct birth *b)
 {
+	if (p->session == NULL)
+		return; /* it waits for one */
 	add_word(b, "--session");
 	add_word(b, p->session->id);
 }
@@ -165,7 +167,7 @@ static void
 fill_courier(const struct process *p, struct birth *b)
 {
 	fill_session(p, b);
-	if (p->session->trail.closed == 0)
+	if (p->session == NULL || p->session->trail.closed == 0)
 		return;
 	(void)snprintf(b->closed, sizeof(b->closed), "%llu",
 	    (unsigned long long)p->session->trail.closed); /* fits */

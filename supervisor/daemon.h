@@ -11,6 +11,7 @@
 #include "supervisor/process.h"
 #include "supervisor/roles.h"
 #include "supervisor/session.h"
+#include "supervisor/spare.h"
 
 struct daemon {
 	struct ev_loop *loop;
@@ -21,6 +22,7 @@ struct daemon {
 	struct process vault, minter, dialer;
 	struct door door;
 	struct session *sessions;
+	struct spare spare;
 	bool stopping, told_ready;
 	struct ev_signal term, interrupt, hangup;
 	struct ev_timer patience; /* of an orderly stop */

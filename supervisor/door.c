@@ -113,10 +113,10 @@ pump(struct session *s)
 {
 	int fd;
 
-	while (s->gate.state == PROCESS_READY &&
+	while (s->gate->state == PROCESS_READY &&
 	       (fd = queue_next(&s->queue)) >= 0) {
 		s->daemon->door.waiting--;
-		process_send(&s->gate, &msg_conn, NULL, fd); /* takes it */
+		process_send(s->gate, &msg_conn, NULL, fd); /* takes it */
 	}
 }
 

@@ -123,9 +123,10 @@ on_patience(struct ev_loop *loop, struct ev_timer *w, int events)
 	process_kill(&d->minter);
 	process_kill(&d->dialer);
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		process_kill(&s->gate);
-		process_kill(&s->courier);
+		process_kill(s->gate);
+		process_kill(s->courier);
 	}
+	spare_each(d, process_kill);
 }
 
 void
@@ -137,9 +138,10 @@ daemon_stop(struct daemon *d)
 	notify_systemd("STOPPING=1");
 	log_event(LOG_INFO, "stopping", LOG_INT("pid", getpid()));
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		process_ask_stop(&s->gate);
-		process_ask_stop(&s->courier);
+		process_ask_stop(s->gate);
+		process_ask_stop(s->courier);
 	}
+	spare_each(d, process_ask_stop);
 	process_ask_stop(&d->minter);
 	process_ask_stop(&d->dialer);
 	process_ask_stop(&d->vault);
@@ -151,10 +153,11 @@ void
 daemon_child_gone(struct daemon *d)
 {
 	if (!d->stopping || process_lives(&d->vault) ||
-	    process_lives(&d->minter) || process_lives(&d->dialer))
+	    process_lives(&d->minter) || process_lives(&d->dialer) ||
+	    spare_lives(d))
 		return;
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		if (process_lives(&s->gate) || process_lives(&s->courier))
+		if (process_lives(s->gate) || process_lives(s->courier))
 			return;
 	}
 	ev_break(d->loop, EVBREAK_ALL);
@@ -171,6 +174,7 @@ daemon_child_ready(struct daemon *d)
 	notify_systemd("READY=1");
 	log_event(LOG_INFO, "serving", LOG_INT("pid", getpid()),
 	    LOG_STR("home", d->home.paths.run));
+	spare_soon(d);
 }
 
 void
@@ -201,9 +205,10 @@ daemon_reload(struct daemon *d)
 	process_configure(&d->minter);
 	process_configure(&d->dialer);
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		process_configure(&s->gate);
-		process_configure(&s->courier);
+		process_configure(s->gate);
+		process_configure(s->courier);
 	}
+	spare_each(d, spare_retire);
 	log_event(LOG_INFO, "configuration_read",
 	    LOG_STR("file", d->home.config_file));
 }
@@ -290,6 +295,7 @@ main(int argc, char **argv)
 		refuse("the event loop does not start");
 	watch(&d);
 	door_init(&d);
+	spare_init(&d);
 	start_singles(&d);
 	ev_run(d.loop, 0);
 	home_close(&d.home);

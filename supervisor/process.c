@@ -9,6 +9,7 @@
 #include "supervisor/birth.h"
 #include "supervisor/daemon.h"
 #include "supervisor/door.h"
+#include "supervisor/spare.h"
 #include "supervisor/spawn.h"
 #include "supervisor/wiring.h"
 
@@ -39,6 +40,20 @@ process_configure(struct process *p)
 		process_send(p, &msg_proxy, &proxy, -1);
 }
 
+void
+process_serve(struct process *p)
+{
+	p->state = PROCESS_READY;
+	log_event(LOG_INFO, "ready", LOG_STR("role", link_role_name(p->role)),
+	    LOG_INT("pid", p->pid),
+	    LOG_STR("session", p->session == NULL ? "" : p->session->id));
+	process_report(p);
+	process_configure(p);
+	wire_process(p);
+	if (p->role == LINK_GATE)
+		door_gate_ready(p->session);
+}
+
 static int
 on_ready(void *ctx, struct link *l, const void *m, int fd)
 {
@@ -49,15 +64,11 @@ on_ready(void *ctx, struct link *l, const void *m, int fd)
 	(void)fd;
 	if (p->state != PROCESS_STARTING)
 		return ERR_FORMAT;
-	p->state = PROCESS_READY;
-	log_event(LOG_INFO, "ready", LOG_STR("role", link_role_name(p->role)),
-	    LOG_INT("pid", p->pid),
-	    LOG_STR("session", p->session == NULL ? "" : p->session->id));
-	process_report(p);
-	process_configure(p);
-	wire_process(p);
-	if (p->role == LINK_GATE)
-		door_gate_ready(p->session);
+	if (p->session == NULL && roles[p->role].per_session) {
+		spare_ready(p);
+		return 0;
+	}
+	process_serve(p);
 	daemon_child_ready(p->daemon);
 	return 0;
 }
@@ -89,19 +100,25 @@ on_end(void *ctx, struct link *l, const void *m, int fd)
 static int
 on_taken(void *ctx, struct link *l, const void *m, int fd)
 {
+	struct session *s = ((struct process *)ctx)->session;
+
 	(void)l;
 	(void)m;
 	(void)fd;
-	return door_taken(((struct process *)ctx)->session);
+	return s == NULL ? ERR_SEQUENCE : door_taken(s);
 }
 
 static int
 on_audit_long(void *ctx, struct link *l, const void *m, int fd)
 {
+	struct session *s = ((struct process *)ctx)->session;
+
 	(void)l;
 	(void)m;
 	(void)fd;
-	trail_next(((struct process *)ctx)->session);
+	if (s == NULL)
+		return ERR_SEQUENCE; /* it waits for one */
+	trail_next(s);
 	return 0;
 }
 
@@ -187,7 +204,7 @@ static void
 log_death(const struct process *p, int status)
 {
 	bool killed = WIFSIGNALED(status);
-	bool expected = p->daemon->stopping ||
+	bool expected = p->daemon->stopping || p->retired ||
 			(p->session != NULL && p->session->end != SESSION_RUNS);
 
 	log_event(expected ? LOG_INFO : LOG_WARN, "child_died",
@@ -225,6 +242,8 @@ buried(struct process *p)
 	process_report(p);
 	if (p->session != NULL)
 		session_process_died(p->session, p);
+	else if (p->retired && !p->daemon->stopping)
+		process_start(p);
 	else if (!p->daemon->stopping)
 		back_off(p);
 }
@@ -270,9 +289,30 @@ process_init(
 	p->again.data = p;
 }
 
+struct process *
+process_new(struct daemon *d, struct session *s, enum link_role role)
+{
+	struct process *p = malloc(sizeof(*p));
+
+	if (p != NULL)
+		process_init(p, d, s, role);
+	return p;
+}
+
+void
+process_free(struct process *p)
+{
+	if (p == NULL)
+		return;
+	process_close(p);
+	free(p);
+}
+
 static int
 listening_fd(const struct process *p)
 {
+	if (roles[p->role].per_session && p->session == NULL)
+		return -1;
 	switch (p->role) {
 	case LINK_VAULT:
 		return p->daemon->home.vault_socket;
@@ -310,6 +350,7 @@ static int
 try_start(struct process *p)
 {
 	const struct daemon *d = p->daemon;
+	bool courier = p->role == LINK_COURIER && p->session != NULL;
 	struct birth birth;
 	int childs = -1, credential = -1, r;
 
@@ -321,13 +362,13 @@ try_start(struct process *p)
 	if (p->role == LINK_VAULT && d->ids.apart)
 		credential = birth_credential();
 	struct spawn s = {.program = d->helpers.fd[p->role],
-	    .file_max = p->session == NULL
-		? 0
-		: d->config.limits.audit_bytes + FILE_SLACK,
+	    .file_max = roles[p->role].per_session
+		? d->config.limits.audit_bytes + FILE_SLACK
+		: 0,
 	    .control = childs,
 	    .listen = listening_fd(p),
-	    .file = p->role == LINK_COURIER ? p->session->trail.fd : credential,
-	    .before = p->role == LINK_COURIER ? p->session->trail.before : -1,
+	    .file = courier ? p->session->trail.fd : credential,
+	    .before = courier ? p->session->trail.before : -1,
 	    .apart = d->ids.apart,
 	    .uid = d->ids.uid[p->role],
 	    .gid = d->ids.gid[p->role],
@@ -343,10 +384,14 @@ try_start(struct process *p)
 void
 process_start(struct process *p)
 {
-	int r = try_start(p);
+	int r;
 
+	if (p->session == NULL && roles[p->role].per_session)
+		spare_born(p);
+	r = try_start(p);
 	p->born = ev_now(p->daemon->loop);
 	p->restarts++;
+	p->retired = false;
 	if (r != 0) {
 		log_event(LOG_ERROR, "spawn_failed",
 		    LOG_STR("role", link_role_name(p->role)), LOG_ERR(r),
@@ -455,8 +500,12 @@ process_report(struct process *p)
 	report_to(&d->minter, &d->vault);
 	report_to(&d->minter, &d->minter);
 	report_to(&d->minter, &d->dialer);
+	for (size_t i = 0; i < SPARES; i++) {
+		if (d->spare.of[i].p != NULL)
+			report_to(&d->minter, d->spare.of[i].p);
+	}
 	for (struct session *s = d->sessions; s != NULL; s = s->next) {
-		report_to(&d->minter, &s->gate);
-		report_to(&d->minter, &s->courier);
+		report_to(&d->minter, s->gate);
+		report_to(&d->minter, s->courier);
 	}
 }

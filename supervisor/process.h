@@ -13,6 +13,9 @@
  *	hatcheck-courier --session ID               AUDIT_FD its chain,
  *			 [--closed BYTES]           AUDIT_BEFORE_FD
  *
+ * or, the last two, without words and descriptors: they put up their walls
+ * and wait to be told whose they are (spare.h).
+ *
  * DIR is absolute: config/, state/vault, state/minter, log/audit. N is the
  * group whose members may use the two sockets (hatcheckd.yaml). The
  * environment is LANG=C.UTF-8 and TZ=UTC0 and nothing else; the vault alone
@@ -42,12 +45,14 @@ enum process_state {
 	PROCESS_STARTING = 0,
 	PROCESS_READY = 1,
 	PROCESS_DEAD = 2,
-	PROCESS_BACKING_OFF = 3
+	PROCESS_BACKING_OFF = 3,
+	PROCESS_WAITING = 4 /* for a session: spare.h */
 };
 
 struct process {
 	struct daemon *daemon;
-	struct session *session; /* NULL: one of the three singles */
+	/* NULL: one of the three singles, or a gate or courier that waits. */
+	struct session *session;
 	enum link_role role;
 	enum process_state state;
 	pid_t pid; /* 0: none lives */
@@ -57,10 +62,16 @@ struct process {
 	struct ev_timer again; /* dead: backing off; alive: link is gone */
 	double delay;	       /* next backoff, seconds */
 	double born;	       /* loop time */
+	bool retired;	       /* its death is our wish */
 };
 
 void process_init(struct process *p, struct daemon *d, struct session *s,
     enum link_role role);
+/* The same on the heap; NULL: no memory. */
+struct process *
+process_new(struct daemon *d, struct session *s, enum link_role role);
+/* It must not live. NULL is fine. */
+void process_free(struct process *p);
 /* Fork it. A failure counts as a death: it is tried again like one. */
 void process_start(struct process *p);
 /* SIGKILL; its death is noticed by the loop. Nothing when none lives. */
@@ -76,6 +87,8 @@ void process_close(struct process *p);
 void process_send(
     struct process *p, const struct msg_type *t, const void *m, int fd);
 
+/* It waited, and has a session now: what follows being ready. */
+void process_serve(struct process *p);
 /* Tell p what the configuration says for it, if it is ready: its limits, or
  * the proxy. */
 void process_configure(struct process *p);

@@ -9,6 +9,7 @@
 #include "lib/unixsock.h"
 #include "supervisor/daemon.h"
 #include "supervisor/door.h"
+#include "supervisor/spare.h"
 #include "supervisor/wiring.h"
 
 #include <errno.h>
@@ -169,8 +170,8 @@ session_free(struct session *s)
 {
 	unlist(s);
 	ev_timer_stop(s->daemon->loop, &s->patience);
-	process_close(&s->gate);
-	process_close(&s->courier);
+	process_free(s->gate);
+	process_free(s->courier);
 	watch_end(s);
 	door_leave(s);
 	if (s->listen >= 0)
@@ -215,8 +216,8 @@ bury(struct session *s)
 static void
 kill_both(struct session *s)
 {
-	process_kill(&s->gate);
-	process_kill(&s->courier);
+	process_kill(s->gate);
+	process_kill(s->courier);
 }
 
 static void
@@ -237,8 +238,8 @@ both_dead(struct session *s)
 	}
 	s->end = SESSION_RUNS;
 	answer_owed(s, s->channel.dir);
-	process_start(&s->gate);
-	process_start(&s->courier);
+	process_start(s->gate);
+	process_start(s->courier);
 }
 
 static bool
@@ -257,7 +258,7 @@ died_too_often(struct session *s)
 void
 session_process_died(struct session *s, struct process *p)
 {
-	if (p == &s->gate)
+	if (p == s->gate)
 		door_gate_dead(s);
 	if (s->daemon->stopping)
 		return;
@@ -268,7 +269,7 @@ session_process_died(struct session *s, struct process *p)
 	}
 	if (s->end == SESSION_RUNS)
 		process_start(p);
-	else if (!process_lives(&s->gate) && !process_lives(&s->courier))
+	else if (!process_lives(s->gate) && !process_lives(s->courier))
 		both_dead(s);
 }
 
@@ -295,7 +296,10 @@ open_all(struct session *s, const struct ctl_session_start *m, const char **why)
 	*why = "out of memory";
 	s->for_vault = span_dup(m->for_vault);
 	s->for_dialer = span_dup(m->for_dialer);
-	if (s->for_vault == NULL || s->for_dialer == NULL)
+	s->gate = process_new(s->daemon, s, LINK_GATE);
+	s->courier = process_new(s->daemon, s, LINK_COURIER);
+	if (s->for_vault == NULL || s->for_dialer == NULL || s->gate == NULL ||
+	    s->courier == NULL)
 		return ERR_NOMEM;
 	r = open_channel(s, m, why);
 	if (r == 0)
@@ -316,8 +320,6 @@ session_new(struct daemon *d, struct span id)
 	s->daemon = d;
 	s->dir_fd = s->listen = s->trail.fd = s->trail.before = -1;
 	memcpy(s->id, id.p, id.n);
-	process_init(&s->gate, d, s, LINK_GATE);
-	process_init(&s->courier, d, s, LINK_COURIER);
 	watch_init(s);
 	ev_init(&s->patience, on_patience);
 	s->patience.data = s;
@@ -345,8 +347,9 @@ start_new(struct daemon *d, const struct ctl_session_start *m)
 	log_event(LOG_INFO, "session_started", LOG_STR("session", s->id),
 	    LOG_SPAN("guest", m->guest));
 	reply(d, m->rid, m->session, 0, s->channel.dir, "");
-	process_start(&s->gate);
-	process_start(&s->courier);
+	spare_or_start(s, &s->gate);
+	spare_or_start(s, &s->courier);
+	spare_soon(d);
 }
 
 /* New words for vault and dialer, if they are new. */
@@ -430,8 +433,8 @@ static void
 end_session(struct session *s)
 {
 	s->end = SESSION_ENDS;
-	process_ask_stop(&s->gate);
-	process_ask_stop(&s->courier);
+	process_ask_stop(s->gate);
+	process_ask_stop(s->courier);
 	ev_timer_set(&s->patience, PATIENCE, 0.);
 	ev_timer_start(s->daemon->loop, &s->patience);
 }
@@ -442,7 +445,7 @@ kill_session(struct session *s)
 	if (s->end == SESSION_RUNS)
 		s->end = SESSION_KILLED;
 	kill_both(s);
-	if (!process_lives(&s->gate) && !process_lives(&s->courier))
+	if (!process_lives(s->gate) && !process_lives(s->courier))
 		both_dead(s);
 }
 
@@ -479,7 +482,7 @@ session_finish(struct daemon *d, const struct ctl_session_end *m)
 	}
 	if (s->end <= SESSION_KILLED)
 		end_session(s);
-	if (!process_lives(&s->gate) && !process_lives(&s->courier))
+	if (!process_lives(s->gate) && !process_lives(s->courier))
 		both_dead(s);
 	return 0;
 }

@@ -36,7 +36,7 @@ struct session {
 	int listen;
 	struct watch watch;
 	struct trail trail;
-	struct process gate, courier;
+	struct process *gate, *courier;
 	char *for_vault, *for_dialer;	       /* JSON, opaque */
 	double deaths[CONFIG_CRASHES_MAX + 1]; /* loop times, a ring */
 	unsigned n_deaths;

@@ -115,5 +115,5 @@ trail_next(struct session *s)
 	if (segments_find(s->daemon->home.audit_dir, s->id, &found) == 0)
 		t->closed = found.closed;
 	m.closed = t->closed;
-	process_send(&s->courier, &msg_audit_next, &m, copy);
+	process_send(s->courier, &msg_audit_next, &m, copy);
 }

@@ -57,8 +57,8 @@ connect_pair(struct process *a, struct process *b)
 static struct process *
 of_session(struct session *s, enum link_role role)
 {
-	return role == LINK_GATE      ? &s->gate
-	       : role == LINK_COURIER ? &s->courier
+	return role == LINK_GATE      ? s->gate
+	       : role == LINK_COURIER ? s->courier
 				      : NULL;
 }
 
@@ -110,6 +110,6 @@ wire_process(struct process *p)
 void
 wire_minter(struct session *s)
 {
-	connect_pair(&s->gate, &s->daemon->minter);
-	connect_pair(&s->courier, &s->daemon->minter);
+	connect_pair(s->gate, &s->daemon->minter);
+	connect_pair(s->courier, &s->daemon->minter);
 }

@@ -23,9 +23,8 @@
 
 struct app {
 	struct courier c;
-	char session[SESSION_ID_MAX + 1];
-	int before;	 /* the audit file before ours, or -1 */
-	uint64_t closed; /* bytes of audit files before ours */
+	char session[SESSION_ID_MAX + 1]; /* "": none yet */
+	struct audit_files files;
 	struct link *control, *vault, *minter, *dialer;
 	struct link *dead[LINK_CLI]; /* broken, by role: freed when replaced */
 	struct ev_timer tick, failing;
@@ -77,6 +76,10 @@ on_audit_next(void *ctx, struct link *l, const void *message, int fd)
 	struct app *a = ctx;
 
 	(void)l;
+	if (a->c.audit == NULL) {
+		close(fd);
+		return ERR_SEQUENCE;
+	}
 	audit_next(a->c.audit, fd, m->closed);
 	return 0;
 }
@@ -486,7 +489,7 @@ on_peer(void *ctx, struct link *l, const void *message, int fd)
 	int r;
 
 	(void)l;
-	if (s == NULL) {
+	if (s == NULL || a->c.audit == NULL) {
 		close(fd);
 		return ERR_FORMAT;
 	}
@@ -520,7 +523,7 @@ on_bounds(void *ctx, struct link *l, const void *m, int fd)
 
 	(void)l;
 	(void)fd;
-	if (!bounds_good(m))
+	if (a->c.audit == NULL || !bounds_good(m))
 		return ERR_FORMAT;
 	a->c.bounds = *(const struct bounds *)m;
 	a->c.decoding.ratio = a->c.bounds.decompression_ratio;
@@ -539,6 +542,8 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 	(void)l;
 	(void)message;
 	(void)fd;
+	if (a->c.audit == NULL)
+		exit(0); /* it waited for a session */
 	exchange_end_all(&a->c, REASON_RETIRED_CONNECTION);
 	send_counts(a);
 	audit_close(a->c.audit);
@@ -551,9 +556,48 @@ on_stop(void *ctx, struct link *l, const void *message, int fd)
 	exit(0);
 }
 
+/* From now on it has a session, and a place for what it does. */
+static void
+begin(struct app *a)
+{
+	struct audit_handlers h = {
+	    .ctx = a,
+	    .on_fail = on_audit_fail,
+	    .on_long = on_audit_long,
+	    .on_head = on_head};
+	struct courier *c = &a->c;
+
+	if (audit_open(c->loop, &a->files, a->session, &h, &c->audit) != 0)
+		log_fatal("start", "the audit file is not a whole chain");
+	if (a->files.before >= 0)
+		(void)close(a->files.before); /* read */
+	/* No byte goes to an upstream before the lines that say why. */
+	pool_before_send(c->pool, before_send, c->audit);
+	audit_know(c->audit, c->rules);
+	ev_timer_start(c->loop, &a->tick);
+}
+
+static int
+on_session_given(void *ctx, struct link *l, const void *message, int fd)
+{
+	const struct ctl_given *m = message;
+	struct app *a = ctx;
+
+	(void)l;
+	if (a->c.audit != NULL || m->session.n == 0 ||
+	    span_copy(m->session, a->session, sizeof(a->session)) != 0) {
+		close(fd);
+		return ERR_SEQUENCE;
+	}
+	a->files.fd = fd;
+	begin(a);
+	return 0;
+}
+
 static const struct link_rule control_rules[] = {
     {&msg_audit_next, on_audit_next},
     {&msg_bounds, on_bounds},
+    {&msg_given, on_session_given},
     {&msg_peer, on_peer},
     {&msg_stop, on_stop},
 };
@@ -586,27 +630,23 @@ static const struct jail_profile profile = {
 static void
 read_arguments(int argc, char **argv, struct app *a)
 {
+	if (argc == 1)
+		return; /* it waits to be told */
 	if ((argc != 3 && argc != 5) || strcmp(argv[1], "--session") != 0 ||
 	    argv[2][0] == '\0' ||
 	    span_copy(span_str(argv[2]), a->session, sizeof(a->session)) !=
 		0 ||
 	    (argc == 5 &&
 		(strcmp(argv[3], "--closed") != 0 ||
-		    span_u64(span_str(argv[4]), INT64_MAX, &a->closed) != 0)))
-		log_fatal("usage", "hatcheck-courier --session ID "
-				   "[--closed BYTES]");
+		    span_u64(span_str(argv[4]), INT64_MAX, &a->files.closed) !=
+			0)))
+		log_fatal("usage", "hatcheck-courier [--session ID "
+				   "[--closed BYTES]]");
 }
 
 static void
 open_parts(struct app *a)
 {
-	struct audit_handlers h = {
-	    .ctx = a,
-	    .on_fail = on_audit_fail,
-	    .on_long = on_audit_long,
-	    .on_head = on_head};
-	struct audit_files f = {
-	    .fd = AUDIT_FD, .before = a->before, .closed = a->closed};
 	struct courier *c = &a->c;
 
 	c->loop = ev_default_loop(EVBACKEND_EPOLL);
@@ -619,14 +659,6 @@ open_parts(struct app *a)
 	    rules_new(&c->rules) != 0 || leases_new(&c->leases) != 0 ||
 	    limits_new(&c->limits) != 0 || pool_new(c->loop, &c->pool) != 0)
 		log_fatal("start", "no loop, TLS or memory");
-	if (audit_open(c->loop, &f, a->session, &h, &c->audit) != 0)
-		log_fatal("start", "the audit file is not a whole chain");
-	if (f.before >= 0)
-		(void)close(f.before); /* read */
-	/* No byte goes to an upstream before the lines that say why. */
-	pool_before_send(c->pool, before_send, c->audit);
-	audit_know(c->audit, c->rules);
-	ev_timer_start(c->loop, &a->tick);
 }
 
 int
@@ -644,9 +676,13 @@ main(int argc, char **argv)
 	read_arguments(argc, argv, &a);
 	jail_begin("courier", AUDIT_BEFORE_FD);
 	/* Before anything else is opened there. */
-	a.before = fcntl(AUDIT_BEFORE_FD, F_GETFD) < 0 ? -1 : AUDIT_BEFORE_FD;
+	a.files.fd = AUDIT_FD;
+	a.files.before =
+	    fcntl(AUDIT_BEFORE_FD, F_GETFD) < 0 ? -1 : AUDIT_BEFORE_FD;
 	(void)close(LISTEN_FD); /* a courier has none */
 	open_parts(&a);
+	if (a.session[0] != '\0')
+		begin(&a);
 	jail_enter(&profile);
 	if (link_new(a.c.loop, CONTROL_FD, &o, &a.control) != 0 ||
 	    link_send(a.control, &msg_ready, NULL, -1) != 0)

@@ -275,16 +275,14 @@ gate_adopt(struct gate *g, enum link_role role, int fd)
 	return 0;
 }
 
-static void
-start(struct gate *g)
+void
+gate_begin(struct gate *g, int listen_fd)
 {
-	ev_timer_init(&g->tick, on_tick, TICK_S, TICK_S);
-	g->tick.data = g;
+	gate_be_patient(g);
 	ev_timer_start(g->loop, &g->tick);
-	if (g->listen_fd < 0)
-		return;
-	ev_io_init(&g->listener, on_accept, g->listen_fd, EV_READ);
-	g->listener.data = g;
+	g->listen_fd = listen_fd;
+	if (listen_fd >= 0)
+		ev_io_set(&g->listener, listen_fd, EV_READ);
 }
 
 void
@@ -296,8 +294,7 @@ gate_bound(struct gate *g, const struct bounds *b)
 }
 
 int
-gate_new(struct ev_loop *loop, const char *session_id, int listen_fd,
-    struct gate **out)
+gate_new(struct ev_loop *loop, struct gate **out)
 {
 	struct gate *g = calloc(1, sizeof(*g));
 	int r;
@@ -305,8 +302,10 @@ gate_new(struct ev_loop *loop, const char *session_id, int listen_fd,
 	if (g == NULL)
 		return ERR_NOMEM;
 	g->loop = loop;
-	g->session_id = session_id;
-	g->listen_fd = listen_fd;
+	g->listen_fd = -1;
+	ev_timer_init(&g->tick, on_tick, TICK_S, TICK_S);
+	ev_init(&g->listener, on_accept);
+	g->tick.data = g->listener.data = g;
 	g->bounds = bounds_default();
 	(void)((r = tls_init()) || (r = tls_server_context(&g->tls)) ||
 	       (r = ca_key_new(&g->key)) || (r = tokens_new(&g->tokens)));
@@ -314,8 +313,6 @@ gate_new(struct ev_loop *loop, const char *session_id, int listen_fd,
 		gate_free(g);
 		return r;
 	}
-	gate_be_patient(g);
-	start(g);
 	*out = g;
 	return 0;
 }

@@ -24,7 +24,6 @@ struct conn;
 
 struct gate {
 	struct ev_loop *loop;
-	const char *session_id;
 	struct link *control;
 	struct link *courier, *minter, *vault; /* NULL or broken: not there */
 	struct bounds bounds;
@@ -52,9 +51,11 @@ struct gate {
 };
 
 /* Makes key and TLS context: all of OpenSSL that the jail must not see
- * opened later. listen_fd: non-blocking, stays the caller's. */
-MUST_USE int gate_new(struct ev_loop *loop, const char *session_id,
-    int listen_fd, struct gate **out);
+ * opened later. */
+MUST_USE int gate_new(struct ev_loop *loop, struct gate **out);
+/* It has a session, whose guests come by listen_fd (-1: they are brought);
+ * non-blocking, stays the caller's. */
+void gate_begin(struct gate *g, int listen_fd);
 void gate_free(struct gate *g);
 /* Limits for what begins from now on. The first ones open the door: nobody
  * is heard before. */

@@ -13,30 +13,59 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* What the supervisor says while it has not said whose we are is wrong. */
+struct app {
+	struct gate *g;
+	bool begun;
+};
+
+static int
+on_given(void *ctx, struct link *l, const void *m, int fd)
+{
+	struct app *a = ctx;
+
+	(void)l;
+	(void)m; /* the minter says more of it */
+	if (a->begun) {
+		close(fd);
+		return ERR_SEQUENCE;
+	}
+	a->begun = true;
+	gate_begin(a->g, fd);
+	return 0;
+}
+
 static int
 on_peer(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct ctl_peer *p = m;
+	struct app *a = ctx;
 
 	(void)l;
-	return gate_adopt(ctx, (enum link_role)p->role, fd);
+	if (!a->begun) {
+		close(fd);
+		return ERR_SEQUENCE;
+	}
+	return gate_adopt(a->g, (enum link_role)p->role, fd);
 }
 
 static int
 on_bounds(void *ctx, struct link *l, const void *m, int fd)
 {
+	struct app *a = ctx;
+
 	(void)l;
 	(void)fd;
-	if (!bounds_good(m))
+	if (!a->begun || !bounds_good(m))
 		return ERR_FORMAT;
-	gate_bound(ctx, m);
+	gate_bound(a->g, m);
 	return 0;
 }
 
 static int
 on_stop(void *ctx, struct link *l, const void *m, int fd)
 {
-	struct gate *g = ctx;
+	struct gate *g = ((struct app *)ctx)->g;
 
 	(void)l;
 	(void)m;
@@ -49,7 +78,7 @@ on_stop(void *ctx, struct link *l, const void *m, int fd)
 static void
 on_break(void *ctx, struct link *l, int err)
 {
-	struct gate *g = ctx;
+	struct gate *g = ((struct app *)ctx)->g;
 
 	(void)l;
 	if (err != ERR_UNAVAILABLE)
@@ -60,8 +89,14 @@ on_break(void *ctx, struct link *l, int err)
 static int
 on_conn(void *ctx, struct link *l, const void *m, int fd)
 {
+	struct app *a = ctx;
+
 	(void)m;
-	conn_take(ctx, fd);
+	if (!a->begun) {
+		close(fd);
+		return ERR_SEQUENCE;
+	}
+	conn_take(a->g, fd);
 	return link_send(l, &msg_taken, NULL, -1);
 }
 
@@ -69,17 +104,19 @@ static const struct link_rule from_supervisor[] = {
     {&msg_bounds, on_bounds},
     {&msg_peer, on_peer},
     {&msg_conn, on_conn},
+    {&msg_given, on_given},
     {&msg_stop, on_stop},
 };
 
 static void
-open_control(struct gate *g)
+open_control(struct app *a)
 {
+	struct gate *g = a->g;
 	struct link_options o = {.self = LINK_GATE,
 	    .peer = LINK_SUPERVISOR,
 	    .rules = from_supervisor,
 	    .n_rules = sizeof(from_supervisor) / sizeof(from_supervisor[0]),
-	    .ctx = g,
+	    .ctx = a,
 	    .on_break = on_break};
 
 	if (link_new(g->loop, CONTROL_FD, &o, &g->control) != 0 ||
@@ -87,12 +124,16 @@ open_control(struct gate *g)
 		log_fatal("no_control_link", "cannot reach the supervisor");
 }
 
-static const char *
-session_of(int argc, char **argv)
+/* Whose we are is for people to see; without it we wait to be told. */
+static bool
+has_session(int argc, char **argv)
 {
+	if (argc == 1)
+		return false;
 	if (argc != 3 || strcmp(argv[1], "--session") != 0)
-		log_fatal("usage", "hatcheck-gate --session ID, by hatcheckd");
-	return argv[2];
+		log_fatal(
+		    "usage", "hatcheck-gate [--session ID], by hatcheckd");
+	return true;
 }
 
 int
@@ -102,26 +143,28 @@ main(int argc, char **argv)
 	/* Without one the supervisor hands us each connection (vsock); asked
 	 * before anything else is opened there. */
 	int listener = fcntl(LISTEN_FD, F_GETFD) < 0 ? -1 : LISTEN_FD;
+	struct app a = {0};
 	struct ev_loop *loop;
-	struct gate *g;
 	int r;
 
 	log_open("gate");
 	jail_begin("gate", LISTEN_FD);
-	const char *session = session_of(argc, argv);
+	a.begun = has_session(argc, argv);
 	if (sodium_init() < 0 ||
 	    (loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV)) == NULL)
 		log_fatal("no_start", "libsodium or libev does not work");
 	if (listener >= 0 && fcntl(listener, F_SETFL, O_NONBLOCK) != 0)
 		log_fatal("no_start", "no listening socket");
-	if (listener >= 0)
+	if (listener >= 0 || !a.begun)
 		walls.calls = JAIL_ACCEPT;
-	if ((r = gate_new(loop, session, listener, &g)) != 0)
+	if ((r = gate_new(loop, &a.g)) != 0)
 		log_fatal("no_start", err_text(r));
+	if (a.begun)
+		gate_begin(a.g, listener);
 	jail_enter(&walls);
-	open_control(g);
+	open_control(&a);
 	ev_run(loop, 0);
-	link_free(g->control);
-	gate_free(g);
+	link_free(a.g->control);
+	gate_free(a.g);
 	return 0;
 }

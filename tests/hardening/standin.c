@@ -38,6 +38,7 @@ static struct link *control, *peers[PEERS_MAX];
 static size_t n_peers;
 static int client = -1;
 static bool deaf;
+static struct ev_io accepting;
 
 static int
 attack_unix(void)
@@ -380,7 +381,24 @@ on_proxy(void *ctx, struct link *l, const void *m, int fd)
 	return p->kind == CTL_PROXY_NONE ? 0 : ERR_FORMAT;
 }
 
+/* Whoever waited has a channel, or a file, from now on. */
+static int
+on_given(void *ctx, struct link *l, const void *m, int fd)
+{
+	const struct ctl_given *g = m;
+
+	(void)ctx;
+	(void)l;
+	log_event(LOG_INFO, "given", LOG_SPAN("session", g->session));
+	if (STANDIN == LINK_GATE) {
+		ev_io_set(&accepting, fd, EV_READ);
+		ev_io_start(loop, &accepting);
+	}
+	return 0;
+}
+
 static const struct link_rule control_rules[] = {
+    {&msg_given, on_given},
     {&msg_bounds, on_bounds},
     {&msg_audit_next, on_audit_next},
     {&msg_proxy, on_proxy},
@@ -537,7 +555,6 @@ main(int argc, char **argv)
 	    .rules = control_rules,
 	    .n_rules = sizeof(control_rules) / sizeof(control_rules[0]),
 	    .on_break = on_control_break};
-	struct ev_io accepting;
 
 	jail_begin(link_role_name(STANDIN), AUDIT_FD);
 	for (int i = 1; i < argc; i++)
@@ -547,14 +564,18 @@ main(int argc, char **argv)
 	for (int fd = 0; fd <= AUDIT_FD; fd++)
 		log_event(LOG_INFO, "descriptor_at_birth", LOG_INT("fd", fd),
 		    LOG_INT("flags", fcntl(fd, F_GETFL)));
+	bool listens = fcntl(LISTEN_FD, F_GETFD) >= 0;
 	loop = ev_default_loop(EVFLAG_NOENV | EVBACKEND_EPOLL);
-	if (STANDIN == LINK_GATE || STANDIN == LINK_MINTER) {
-		ev_io_init(&accepting, on_accept, LISTEN_FD, EV_READ);
+	ev_io_init(&accepting, on_accept, LISTEN_FD, EV_READ);
+	if ((STANDIN == LINK_GATE || STANDIN == LINK_MINTER) && listens)
 		ev_io_start(loop, &accepting);
-	}
 	must(link_new(loop, CONTROL_FD, &o, &control));
 	jail_enter(profile());
 	must(link_send(control, &msg_ready, NULL, -1));
+#ifdef RUDE /* says what only a session's may say, while it waits */
+	if (argc == 1)
+		must(link_send(control, RUDE, NULL, -1));
+#endif
 	ev_run(loop, 0);
 	return 0;
 }

@@ -54,7 +54,7 @@ class Daemon:
     count = 0
 
     def __init__(self, home=None, config=None, bin=None, env=None,
-                 expect=True, service=False):
+                 expect=True, service=False, certs=None):
         Daemon.count += 1
         self.home = Path(home or base / f"home{Daemon.count}")
         self.bin = bin or libexec
@@ -71,8 +71,13 @@ class Daemon:
         self.log_path = base / f"log{Daemon.count}"
         self.out = open(self.log_path, "w")
         command = [str(self.bin / "hatcheckd"), "--home", str(self.home)]
+        command = as_service(command) if service else as_user(command)
+        if certs:
+            command = ["unshare", "--mount", "--propagation", "private", "sh",
+                       "-c", 'mount --bind "$1" /etc/ssl/certs && shift && '
+                       'exec "$@"', "sh", str(certs), *command]
         self.process = subprocess.Popen(
-            as_service(command) if service else as_user(command),
+            command,
             stderr=self.out, env={"PATH": "/usr/bin", **(env or {})})
         Daemon.all.append(self)
         if expect:
@@ -120,6 +125,28 @@ class Daemon:
         self.wait(rf'gate\[\d+\] info peer far="courier" '
                   f'session="{session}"')
         return Path(got.split()[3]) / "hatcheck.sock"
+
+    def waiting(self, since=0):
+        """The gate and the courier that wait for a session, by role."""
+        return {role: int(self.wait(rf'waiting role="{role}" pid=(\d+)', 1,
+                                    since)[-1])
+                for role in ("courier", "gate")}
+
+    def given(self, pid):
+        return re.findall(rf'given role="\w+" pid={pid} session="(.*?)"',
+                          self.log())
+
+    def words(self, pid):
+        return re.findall(rf'\w+\[{pid}\] info argument word="(.*)"',
+                          self.log())
+
+    def descriptors(self, pid):
+        """Which of 0 to 5 it was born with."""
+        flags = dict(re.findall(
+            rf'\w+\[{pid}\] info descriptor_at_birth fd=(\d) '
+            r'flags=(-?\d+)', self.log()))
+        assert len(flags) == 6, flags
+        return {int(fd) for fd in flags if flags[fd] != "-1"}
 
     def gate(self, sock):
         return int(self.ask(sock, "pid"))
@@ -181,10 +208,17 @@ def test_birth():
     "children get their words, a bare environment and their descriptors"
     d = Daemon(env={"SECRET": "x", "LD_PRELOAD_": "y", "LIBEV_FLAGS": "1",
                     "DBUS_SESSION_BUS_ADDRESS": "unixexec:path=/bin/true"})
+    waited = d.waiting()
     d.start("s-birth")
-    text = d.log()
-    words = {role: re.findall(rf'{role}\[\d+\] info argument word="(.*)"',
-                              text) for role in ROLES}
+    at = d.mark()
+    for pid in waited.values():
+        os.kill(pid, signal.SIGKILL)
+    pids = {role: int(pid) for role, pid in re.findall(
+        r'ready role="(\w+)" pid=(\d+) session=""', d.log())}
+    for role in waited:
+        pids[role] = int(d.wait(
+            rf'ready role="{role}" pid=(\d+) session="s-birth"', 1, at)[0])
+    words = {role: d.words(pid) for role, pid in pids.items()}
     assert words["vault"] == ["--config", f"{d.home}/config", "--state",
                               f"{d.home}/state/vault"], words
     assert words["minter"] == ["--state", f"{d.home}/state/minter",
@@ -193,15 +227,14 @@ def test_birth():
                                "--child-depth", "3"], words
     assert words["dialer"] == []
     assert words["gate"] == words["courier"] == ["--session", "s-birth"]
-    env = set(re.findall(r'environment word="(.*)"', text))
+    env = set(re.findall(r'environment word="(.*)"', d.log()))
     assert env == {"LANG=C.UTF-8", "TZ=UTC0"}, env
-    for role, missing in (("vault", {5}), ("minter", {5}), ("gate", {5}),
-                          ("dialer", {4, 5}), ("courier", {4})):
-        flags = dict(re.findall(
-            rf'{role}\[\d+\] info descriptor_at_birth fd=(\d) flags=(-?\d+)',
-            text))
-        for fd in range(6):
-            assert (flags[str(fd)] == "-1") == (fd in missing), (role, flags)
+    for role, own in (("vault", {4}), ("minter", {4}), ("gate", {4}),
+                      ("dialer", set()), ("courier", {5})):
+        assert d.descriptors(pids[role]) == {0, 1, 2, 3} | own, role
+    for pid in waited.values():
+        assert d.words(pid) == []
+        assert d.descriptors(pid) == {0, 1, 2, 3}
     for path, mode in (("run", 0o700), ("run/s/s-birth", 0o700),
                        ("state/vault", 0o700), ("log/audit", 0o700),
                        ("run/admin.sock", 0o600), ("run/vault.sock", 0o600),
@@ -303,7 +336,8 @@ def test_singles_die():
         if role == "minter":
             # The old one's last words may stand there, too.
             pid = d.pid_of("minter")
-            rows = d.wait(rf'minter\[{pid}\] info row of="(\w+)"', 5, at)
+            rows = d.wait(rf'minter\[{pid}\] info row of="(\w+)" state=1', 5,
+                          at)
             assert set(rows[:5]) == set(ROLES), rows
     at = d.mark()
     assert d.start("s-one") == sock      # idempotent
@@ -336,8 +370,10 @@ def test_kill_and_end():
     assert got.startswith("done 8 0"), got
     assert not sock.parent.exists()
     d.wait(r'vault\[\d+\] info gone session="s-one"')
-    left = d.pids().values()
-    assert "hatcheck-gate" not in left and "hatcheck-courier" not in left
+    left = {n: p for p, n in d.pids().items()
+            if n in ("hatcheck-gate", "hatcheck-courier")}
+    assert all(d.given(p) == [] and d.words(p) == []
+               for p in left.values()), left
     assert (d.home / "log/audit/s-one.jsonl").exists()
     assert d.minter("end 9 s-none").startswith("done 9 0")
     d.wait(r'vault\[\d+\] info gone session="s-none"')
@@ -379,9 +415,12 @@ def test_given_directory():
 def test_supervisor_killed():
     "kill -9 of hatcheckd: nothing runs on; a new one finds the same place"
     d = Daemon()
+    d.waiting()
+    at = d.mark()
     sock = d.start("s-one")
+    d.waiting(at)
     pids = list(d.pids())
-    assert len(pids) == 5, d.pids()
+    assert len(pids) == 7, d.pids()
     d.kill()
     wait_for(lambda: gone(pids))
     again = Daemon(home=d.home)
@@ -393,11 +432,14 @@ def test_supervisor_killed():
 def test_orderly_stop():
     "SIGTERM: all are asked, the deaf are killed, pid file and sockets go"
     d = Daemon()
+    d.waiting()
+    at = d.mark()
     sock = d.start("s-one")
+    d.waiting(at)
     pids = list(d.pids())
     assert d.minter("deaf") == "deaf\n"
     assert d.stop() == 0
-    assert len(re.findall("told_to_stop", d.log())) == 5, d.log()
+    assert len(re.findall("told_to_stop", d.log())) == 7, d.log()
     assert gone(pids)
     for name in ("hatcheckd.pid", "admin.sock", "vault.sock"):
         assert not (d.home / "run" / name).exists(), name
@@ -535,6 +577,99 @@ def test_sanitized_needs_home():
     assert done.returncode == 1 and "--home" in done.stderr, done.stderr
 
 
+def test_waiting():
+    "a pair waits, is one session's alone, and begins with nothing"
+    d = Daemon()
+    first = d.waiting()
+    assert not re.search(rf"\[(?:{'|'.join(map(str, first.values()))})\] "
+                         "info (?:peer|given)", d.log())
+    at = d.mark()
+    a = d.start("s-a")
+    second = d.waiting(at)
+    b = d.start("s-b")
+    assert not set(first.values()) & set(second.values())
+    assert (d.gate(a), d.gate(b)) == (first["gate"], second["gate"])
+    for pair, session in ((first, "s-a"), (second, "s-b")):
+        for role, pid in pair.items():
+            assert d.given(pid) == [session]
+            assert re.findall(rf'{role}\[{pid}\] info given session="(.*)"',
+                              d.log()) == [session]
+            d.wait(rf'vault\[\d+\] info peer far="{role}" '
+                   rf'session="{session}" descriptor="V1"')
+    # It ends with its session, and waits for no other.
+    assert d.minter("end 8 s-a").startswith("done 8 0")
+    assert gone(first.values())
+    d.wait(rf'row of="gate" state=4 child=\d+ restarts=0 session=""', 3)
+    assert d.stop() == 0
+
+
+def test_waiting_at_once():
+    "sessions that begin at once: each has a pair of its own"
+    d = Daemon()
+    d.waiting()
+    names = [f"s-{i}" for i in range(8)]
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(str(d.home / "run/admin.sock"))
+        uid = UID if os.getuid() == 0 else os.getuid()
+        for n in names:
+            at = d.mark()
+            s.sendall(f"start 5 {n} {uid} - V D\n".encode())
+            d.wait(rf'session_started session="{n}"', 1, at)
+    for n in names:
+        d.wait(rf'ready role="(?:gate|courier)" pid=\d+ session="{n}"', 2)
+    gates = {d.gate(d.home / "run/s" / n / "hatcheck.sock") for n in names}
+    assert len(gates) == len(names), gates
+    pids = re.findall(r'given role="\w+" pid=(\d+)', d.log())
+    assert len(pids) == len(set(pids)) >= 2, pids
+    assert d.stop() == 0
+
+
+def test_waiting_dies():
+    "who died while waiting is not given to a session, and is replaced"
+    d = Daemon()
+    for role in ("gate", "courier"):
+        dead, at = d.waiting()[role], d.mark()
+        os.kill(dead, signal.SIGKILL)
+        sock = d.start(f"s-{role}")
+        assert d.gate(sock) != dead
+        assert d.given(dead) in ([], [f"s-{role}"])  # then it was born anew
+        d.waiting(at)
+    assert d.stop() == 0
+    assert all(gone([int(p)]) for p in
+               re.findall(r'waiting role="\w+" pid=(\d+)', d.log()))
+
+
+def test_waiting_rude():
+    "who waits and says what only a session's may say is killed"
+    for role, word in (("gate", "&msg_taken"), ("courier", "&msg_audit_long")):
+        other = base / f"rude-{role}"
+        shutil.copytree(libexec, other)
+        build(role, other / f"hatcheck-{role}", f"-DRUDE={word}")
+        d = Daemon(bin=other)
+        d.wait(rf'child_misbehaved role="{role}"', 2)
+        assert d.gate(d.start("s-one")) > 0
+        assert d.stop() == 0
+
+
+def test_waiting_too_long():
+    "who began before the trust anchors were exchanged is not used"
+    if os.getuid() != 0:
+        return
+    certs = base / "certs"
+    certs.mkdir()
+    d = Daemon(certs=certs)
+    old, at = d.waiting(), d.mark()
+    (certs / "new.pem").touch()
+    sock = d.start("s-one")
+    for pid in old.values():
+        assert d.given(pid) == []
+    assert d.gate(sock) != old["gate"]
+    wait_for(lambda: gone(old.values()))
+    new = d.waiting(at)
+    assert d.gate(d.start("s-two")) == new["gate"]
+    assert d.stop() == 0
+
+
 FATAL = {"unix": "socket", "inet": "socket", "connect": "connect",
          "bind": "bind", "create": "openat", "exec": "execve",
          "ptrace": "ptrace", "kill": "kill", "readmem": "process_vm_readv",
@@ -569,6 +704,36 @@ def hostile(verb, role):
 def test_hostile_gate():
     "a hostile gate in its sandbox: no socket, file, process or signal"
     hostile("attack", "gate")
+
+
+def test_hostile_waited():
+    "those that waited have the same walls when they are a session's"
+    d = Daemon(config="restart: { crashes: 100, seconds: 60 }\n")
+    at = 0
+    for verb, role in (("attack", "gate"), ("courier", "courier")):
+        attacks = [a for a in FATAL if not SAN or a not in (
+            "create", "readmem")] + ["passwd", "proc"] * (
+            role == "gate" and not SAN)
+        for attack in attacks:
+            pid = d.waiting(at)[role]
+            at = d.mark()
+            sock = d.start(f"s-{role}-{attack}")
+            d.ask(sock, f"{verb} {attack}", answer=False)
+            call = FATAL.get(attack, "openat")
+            d.wait(rf"^seccomp_violation syscall={call}$", 1, at)
+            d.wait(rf'child_died role="{role}" pid={pid} .*status=159', 1, at)
+            assert d.given(pid) == [f"s-{role}-{attack}"]
+        if SAN:
+            continue
+        pid = d.waiting(at)[role]
+        at = d.mark()
+        sock = d.start(f"s-{role}-soft")
+        for attack in ["jit"] + (["passwd", "proc"] if role == "courier"
+                                 else []):
+            d.ask(sock, f"{verb} {attack}", answer=False)
+            d.wait(rf'{role}\[{pid}\] info attack_refused name="{attack}"')
+    assert "attack_succeeded" not in d.log()
+    assert d.stop() == 0
 
 
 def test_hostile_courier():

@@ -375,7 +375,8 @@ make_house(void **state)
 	assert_int_equal(signing_new(time(NULL), &h->keys), 0);
 	assert_int_equal(
 	    ca_root_new(SESSION, time(NULL), 86400, &h->root_key, h->root), 0);
-	assert_int_equal(gate_new(h->loop, SESSION, -1, &h->gate), 0);
+	assert_int_equal(gate_new(h->loop, &h->gate), 0);
+	gate_begin(h->gate, -1);
 	*state = h;
 	return 0;
 }

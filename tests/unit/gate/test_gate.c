@@ -684,7 +684,8 @@ early_guests_wait(void **state)
 			has(&g, "HTTP/1.1 200 OK");
 		leave(&g);
 		gate_free(h->gate);
-		assert_int_equal(gate_new(h->loop, SESSION, -1, &h->gate), 0);
+		assert_int_equal(gate_new(h->loop, &h->gate), 0);
+		gate_begin(h->gate, -1);
 	}
 }
 

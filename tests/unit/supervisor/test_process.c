@@ -60,18 +60,18 @@ a_deaf_gate_stops_nobody(void **state)
 	unsigned before = open_fds();
 
 	(void)state;
-	process_init(&s.gate, &d, &s, LINK_GATE);
+	assert_non_null(s.gate = process_new(&d, &s, LINK_GATE));
 	assert_int_equal(link_pair(pair), 0);
 	assert_int_equal(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least,
 			     sizeof(least)),
 	    0);
-	assert_int_equal(link_new(d.loop, pair[0], &o, &s.gate.control), 0);
+	assert_int_equal(link_new(d.loop, pair[0], &o, &s.gate->control), 0);
 	alarm(60); /* a second for each would be more */
 	for (int i = 0; i < TRIES; i++)
 		process_send(
-		    &s.gate, &msg_peer, &m, open("/dev/null", O_RDONLY));
+		    s.gate, &msg_peer, &m, open("/dev/null", O_RDONLY));
 	alarm(0);
-	process_close(&s.gate);
+	process_free(s.gate);
 	close(pair[1]);
 	assert_int_equal(open_fds(), before);
 	ev_loop_destroy(d.loop);
