@@ -306,9 +306,10 @@ static int
 write_tls(struct stream *s, struct span b)
 {
 	s->moved = true;
-	if (s->ticket)
+	if (s->ticket && b.n > 0) {
+		s->ticket = false;
 		(void)SSL_new_session_ticket(s->ssl); /* or none: TLS 1.2 */
-	s->ticket = false;
+	}
 	while (b.n > 0) {
 		int n = b.n < CHUNK ? (int)b.n : CHUNK;
 

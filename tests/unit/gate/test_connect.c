@@ -189,6 +189,26 @@ tls_resumes_within_the_gate(void **state)
 }
 
 static void
+who_has_said_all_is_answered(void **state)
+{
+	struct house *h = *state;
+	static struct client c;
+
+	memset(&c, 0, sizeof(c));
+	connect_to(h, &c.g, "api.demo.test:443", WAY_INTERCEPT);
+	start_tls(&c, "api.demo.test");
+	tell(&c, "GET / HTTP/1.1\r\nHost: api.demo.test\r\n\r\n");
+	(void)SSL_shutdown(c.ssl); /* close_notify: our half */
+	turn(h);
+	respond(h, 204, BODY_NONE, 0);
+	respond_end(h);
+	hear(&c);
+	has(&c.g, "HTTP/1.1 204 ");
+	assert_true(c.g.end);
+	go(&c);
+}
+
+static void
 a_cut_resets_tls_too(void **state)
 {
 	struct house *h = *state;
@@ -316,6 +336,7 @@ main(void)
 	    T(the_hello_must_name_the_host),
 	    T(no_leaf_no_200),
 	    T(tls_resumes_within_the_gate),
+	    T(who_has_said_all_is_answered),
 	    T(a_cut_resets_tls_too),
 	    T(tunnels_pipe_bytes),
 	    T(tunnels_wait_for_credit),
