@@ -55,6 +55,7 @@ struct link {
 	struct link_options o;
 	int fd;
 	struct buf *in, *out;
+	size_t longest;		     /* payload of what may come */
 	size_t chunk;		     /* to ask for in one read */
 	uint64_t sent, queued_total; /* stream offsets */
 	struct out_fd out_fds[FDS_MAX];
@@ -356,6 +357,9 @@ read_frames(struct link *l)
 		struct msg_header h;
 		int r = msg_header_decode(in, &h);
 
+		/* More than any frame here has: not waited for. */
+		if (r == 0 && h.len > l->longest)
+			r = ERR_FORMAT;
 		if (r == ERR_TRUNCATED ||
 		    (r == 0 && in.n - MSG_HEADER_LEN < h.len))
 			return out_of_frames(l);
@@ -513,6 +517,28 @@ start_watchers(struct link *l)
 	ev_io_start(l->loop, &l->readable);
 }
 
+static size_t
+longest_of(const struct link_options *o)
+{
+	size_t longest = msg_longest(&msg_hello);
+
+	for (size_t i = 0; i < o->n_rules; i++) {
+		size_t n = msg_longest(o->rules[i].type);
+		longest = n > longest ? n : longest;
+	}
+	return longest;
+}
+
+/* Memory that can be locked is scarce, and the far end decides how much of
+ * this is used. */
+static size_t
+in_max(const struct link *l)
+{
+	size_t n = MSG_HEADER_LEN + (l->o.secret ? l->longest : MSG_MAX);
+
+	return n > READ_FIRST ? n : READ_FIRST;
+}
+
 int
 link_new(struct ev_loop *loop, int fd, const struct link_options *o,
     struct link **out)
@@ -530,7 +556,8 @@ link_new(struct ev_loop *loop, int fd, const struct link_options *o,
 	l->fd = fd;
 	l->chunk = READ_FIRST;
 	l->o = *o;
-	l->in = make(MSG_HEADER_LEN + MSG_MAX);
+	l->longest = longest_of(o);
+	l->in = make(in_max(l));
 	l->out = make(queue);
 	start_watchers(l);
 	if (l->in == NULL || l->out == NULL) {

@@ -12,7 +12,8 @@
  * owner's to free.
  *
  * Bytes are wiped once consumed on links made with .secret, whose buffers
- * are in locked memory.
+ * are in locked memory, and no larger than the longest frame of the table
+ * needs: there is little of it for all.
  *
  * When several links have frames at once, those of the supervisor and the
  * minter are handled first: what they sent before a sibling could act on it

@@ -132,6 +132,16 @@ msg_encode(const struct msg_type *t, const void *m, bool has_fd,
 	return 0;
 }
 
+size_t
+msg_longest(const struct msg_type *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_fields; i++)
+		n += width[t->fields[i].kind] + t->fields[i].max;
+	return n < MSG_MAX ? n : MSG_MAX;
+}
+
 int
 msg_header_decode(struct span in, struct msg_header *h)
 {

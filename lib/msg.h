@@ -74,6 +74,9 @@ struct msg_header {
 MUST_USE int msg_encode(
     const struct msg_type *t, const void *m, bool has_fd, struct buf *out);
 
+/* The longest payload that its table allows, MSG_MAX at most. */
+size_t msg_longest(const struct msg_type *t);
+
 /* ERR_TRUNCATED until MSG_HEADER_LEN bytes are there. */
 MUST_USE int msg_header_decode(struct span in, struct msg_header *h);
 

@@ -122,6 +122,7 @@ push_lease(struct session *x, uint32_t rid, const char *name)
 
 	if (q == NULL)
 		return ERR_NOMEM;
+	q->job.guests = true;
 	q->job.run = lease_run;
 	q->job.done = lease_done;
 	q->job.free = lease_free;
@@ -174,6 +175,9 @@ on_settled(void *ctx, struct link *l, const void *msg, int fd)
 
 struct rejection {
 	struct job job;
+	struct service *s;
+	char session[SESSION_ID_MAX + 1];
+	uint64_t serial;
 	char name[GRANT_NAME_MAX], host[HOST_MAX];
 	uint32_t version;
 };
@@ -186,10 +190,15 @@ rejection_run(struct job *j, struct house *h)
 	house_note_rejected(h, q->name, q->version, q->host);
 }
 
+/* Nobody waits for it. */
 static void
 rejection_done(struct job *j)
 {
-	(void)j; /* nobody waits for it */
+	const struct rejection *q = (const struct rejection *)j;
+	struct session *x = session_find(q->s, q->session);
+
+	if (x != NULL && x->courier_serial == q->serial)
+		x->courier_asks--;
 }
 
 static void
@@ -198,40 +207,58 @@ rejection_free(struct job *j)
 	free(j);
 }
 
-/* At most one a value and host, by an honest courier; another is dropped. */
+static int
+push_rejection(struct session *x, uint32_t version, const char *name,
+    const struct host *host)
+{
+	struct rejection *q = calloc(1, sizeof(*q));
+	int r;
+
+	if (q == NULL)
+		return ERR_NOMEM;
+	q->job.guests = true;
+	q->job.run = rejection_run;
+	q->job.done = rejection_done;
+	q->job.free = rejection_free;
+	q->s = x->s;
+	q->serial = x->courier_serial;
+	q->version = version;
+	(void)snprintf(q->session, sizeof(q->session), "%s", x->id);
+	(void)snprintf(q->name, sizeof(q->name), "%s", name);
+	(void)snprintf(q->host, sizeof(q->host), "%s", host->name);
+	if ((r = worker_push(x->s->worker, &q->job)) != 0)
+		free(q);
+	else
+		x->courier_asks++;
+	return r;
+}
+
+/* At most one a value and host, by an honest courier; another is dropped, and
+ * so is what comes faster than it can be noted: it is shown only. */
 static int
 on_rejected(void *ctx, struct link *l, const void *msg, int fd)
 {
 	struct session *x = ctx;
 	const struct lease_rejected *m = msg;
-	struct rejection *q;
+	char name[GRANT_NAME_MAX];
 	struct host host;
 	int r;
 
 	(void)l;
 	(void)fd;
 	if (host_parse(m->host, &host) != 0 ||
-	    ++x->rejections > REJECTIONS_MAX)
+	    ++x->rejections > REJECTIONS_MAX ||
+	    span_copy(m->credential, name, sizeof(name)) != 0 ||
+	    !names_has(&x->credentials, name))
 		return ERR_FORMAT;
-	if ((q = calloc(1, sizeof(*q))) == NULL)
-		return ERR_NOMEM;
-	q->job.run = rejection_run;
-	q->job.done = rejection_done;
-	q->job.free = rejection_free;
-	q->version = m->version;
-	(void)snprintf(q->host, sizeof(q->host), "%s", host.name);
-	if (span_copy(m->credential, q->name, sizeof(q->name)) != 0 ||
-	    !names_has(&x->credentials, q->name)) {
-		free(q);
-		return ERR_FORMAT;
-	}
 	log_event(LOG_WARN, "credential_rejected",
-	    LOG_STR("credential", q->name), LOG_STR("host", q->host),
+	    LOG_STR("credential", name), LOG_STR("host", host.name),
 	    LOG_STR("session", x->id),
 	    LOG_STR("next", "hatcheck credential rotate"));
-	if ((r = worker_push(x->s->worker, &q->job)) != 0)
-		free(q);
-	return r;
+	r = x->courier_asks < ASKS_MAX
+		? push_rejection(x, m->version, name, &host)
+		: ERR_TOO_BIG;
+	return r == ERR_TOO_BIG ? 0 : r;
 }
 
 const struct link_rule lease_rules[] = {

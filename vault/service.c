@@ -231,15 +231,24 @@ push_keeper(struct service *s, uint32_t rid, struct span name,
 	return r;
 }
 
+/* More is asked at once than can wait: the minter may ask again. */
+static int
+not_now(struct link *l, uint32_t rid, int err)
+{
+	struct keeper_got no = {.rid = rid, .err = err};
+
+	return err == 0 ? 0 : link_send(l, &msg_keeper_got, &no, -1);
+}
+
 static int
 on_get(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct keeper_get *q = m;
 
-	(void)l;
 	(void)fd;
-	return push_keeper(
-	    ctx, q->rid, q->name, (struct span){0}, get_run, keeper_done);
+	return not_now(l, q->rid,
+	    push_keeper(ctx, q->rid, q->name, (struct span){0}, get_run,
+		keeper_done));
 }
 
 static int
@@ -247,23 +256,26 @@ on_put(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct keeper_put *q = m;
 
-	(void)l;
 	(void)fd;
 	if (q->bytes.n == 0)
 		return ERR_FORMAT;
-	return push_keeper(
-	    ctx, q->rid, q->name, q->bytes, put_run, keeper_done);
+	return not_now(l, q->rid,
+	    push_keeper(
+		ctx, q->rid, q->name, q->bytes, put_run, keeper_done));
 }
 
 static int
 on_credential(void *ctx, struct link *l, const void *m, int fd)
 {
 	const struct keeper_credential *q = m;
+	struct keeper_credential_info no = {.rid = q->rid};
 
-	(void)l;
 	(void)fd;
-	return push_keeper(
+	no.err = push_keeper(
 	    ctx, q->rid, q->name, (struct span){0}, info_run, info_done);
+	return no.err == 0
+		   ? 0
+		   : link_send(l, &msg_keeper_credential_info, &no, -1);
 }
 
 static const struct link_rule minter_rules[] = {

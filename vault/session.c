@@ -262,6 +262,7 @@ push_ca(struct session *x, const struct ca_ask *m)
 
 	if (q == NULL)
 		return r;
+	q->job.guests = true;
 	q->job.run = ca_run;
 	q->job.done = ca_done;
 	q->job.free = ca_free;
@@ -417,6 +418,7 @@ take_courier(struct session *x, int fd)
 	    .n_rules = lease_rules_n,
 	    .ctx = x,
 	    .on_break = on_courier_break,
+	    .queue_max = LEASES_QUEUED_MAX,
 	    .secret = true};
 
 	link_free(x->courier);

@@ -11,6 +11,9 @@
 
 #define ASKS_MAX 64 /* unanswered, per link */
 #define REJECTIONS_MAX 4096 /* told by one session's couriers */
+/* Leases that a courier has not taken; a few of the largest. It is locked
+ * memory, of which all couriers together have 8 MiB. */
+#define LEASES_QUEUED_MAX (256 * 1024)
 
 struct names {
 	char **name;
@@ -30,7 +33,9 @@ struct session {
 	struct link *courier, *gate;
 	/* A late answer must not meet a new link. */
 	uint64_t courier_serial, gate_serial;
-	unsigned courier_asks, gate_asks, rejections;
+	/* Asked for and not answered; of a courier, rejections not noted too. */
+	unsigned courier_asks, gate_asks;
+	unsigned rejections;
 	struct leased *leased;
 	/* Changes: the last that the courier was told, and that it says is
 	 * done (settle.c). Equal: nothing is open. */

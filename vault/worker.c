@@ -196,11 +196,12 @@ worker_free(struct worker *w)
 int
 worker_push(struct worker *w, struct job *j)
 {
+	size_t max = WORKER_QUEUE_MAX - (j->guests ? WORKER_QUEUE_LEFT : 0);
 	int r = 0;
 
 	j->asked_ms = backend_now_ms();
 	pthread_mutex_lock(&w->lock);
-	if (w->todo.n >= WORKER_QUEUE_MAX) {
+	if (w->todo.n >= max) {
 		r = ERR_TOO_BIG;
 	} else {
 		list_add(&w->todo, j);

@@ -19,8 +19,10 @@
 
 #define WORKER_STUCK_MS 60000
 #define WORKER_SLOW_STUCK_MS (30 * 60 * 1000)
-/* More waiting jobs than this are refused (ERR_TOO_BIG). */
+/* More waiting jobs than this are refused (ERR_TOO_BIG). Those of couriers
+ * and gates leave some places for minter, supervisor and user. */
 #define WORKER_QUEUE_MAX 1024
+#define WORKER_QUEUE_LEFT 128
 
 struct worker;
 
@@ -29,6 +31,7 @@ struct job {
 	void (*done)(struct job *j);		     /* on the loop */
 	void (*free)(struct job *j); /* after that, or instead */
 	bool slow; /* touches every credential: may take longer */
+	bool guests; /* of a session's courier or gate */
 	/* The worker's: */
 	int64_t asked_ms;
 	enum vault_state state; /* as run() left it */

@@ -268,6 +268,26 @@ a_handlers_refusal_breaks_the_link(void **state)
 	assert_int_equal(f->b.broke, ERR_FORMAT);
 }
 
+/* The far end says how long a frame gets, not how long we wait for one that
+ * no table has. */
+static void
+a_frame_longer_than_any_breaks_the_link(void **state)
+{
+	struct fixture *f = *state;
+	/* One byte more than the longest has; nothing follows. */
+	size_t n = msg_longest(&msg_peer) + 1;
+	uint8_t header[MSG_HEADER_LEN] = {0, (uint8_t)(n >> 16),
+	    (uint8_t)(n >> 8), (uint8_t)n, 0x01, 0x04, 0, 0};
+
+	turn(f, 5);
+	assert_true(n < MSG_MAX);
+	assert_true(msg_longest(&msg_traffic_bytes) < n);
+	assert_int_equal(
+	    write(link_fd(f->a.l), header, sizeof(header)), sizeof(header));
+	turn(f, 5);
+	assert_int_equal(f->b.broke, ERR_FORMAT);
+}
+
 /* As many as may wait, and no frame for them: the far end's fault, not
  * something to wait for without end. */
 static void
@@ -476,6 +496,7 @@ main(void)
 		T(slow_frames_do_not_stop_the_neighbours),
 		T(an_unlisted_type_breaks_the_link),
 		T(a_handlers_refusal_breaks_the_link),
+		T(a_frame_longer_than_any_breaks_the_link),
 		T(fds_without_frames_break_the_link),
 		T(an_fd_that_lingers_holds_nobody_up),
 		T(a_vanished_peer_is_told_apart),

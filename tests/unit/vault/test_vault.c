@@ -442,6 +442,98 @@ a_garbling_courier_loses_its_link_and_nobody_elses(void **state)
 	close(gate);
 }
 
+/* While the worker is busy for long (here with a passphrase), a courier that
+ * has much to say takes nobody else's place in its queue. */
+static void
+a_chattering_courier_leaves_room_for_others(void **state)
+{
+	struct vault *v = *state;
+	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
+	int courier = peer(v, LINK_COURIER, "s-1", DESC);
+	int minter = peer(v, LINK_MINTER, "", "");
+	struct lease_rejected m = {.credential = span_str("demo"),
+	    .version = 1,
+	    .host = span_str("api.demo.test")};
+	struct keeper_get get = {.rid = 8, .name = span_str("signing")};
+	struct keeper_got got;
+	struct reply r;
+	int err, backup;
+
+	add(v, "demo", VALUE);
+	expect_state(minter, VAULT_OPEN);
+	backup = ask(v, "backup", "{}", span_str("correct horse battery"), &err);
+	assert_int_equal(err, 0);
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(link_call_send(courier, &msg_lease_rejected,
+				     &m, LONG_MS),
+		    0);
+	assert_int_equal(
+	    link_call_send(minter, &msg_keeper_get, &get, LONG_MS), 0);
+	assert_int_equal(
+	    link_call_receive(minter, &msg_keeper_got, &got, store, LONG_MS),
+	    0);
+	assert_int_equal(got.err, ERR_NOT_FOUND);
+	assert_int_equal(lease(courier, 1, "demo", store).err, 0);
+	assert_int_equal(answered(backup, &r), 0);
+	json_decref(r.json);
+	buf_free(store);
+	close(courier);
+	close(minter);
+}
+
+/* VmLck, in KiB. */
+static unsigned
+locked(const struct vault *v)
+{
+	char path[64], line[256];
+	unsigned n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)v->pid);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f) != NULL)
+		(void)sscanf(line, "VmLck: %u kB", &n);
+	fclose(f);
+	return n;
+}
+
+/* A courier that asks and does not read uses up little of the memory that
+ * can be locked, of which there are 8 MiB, and is killed. */
+static void
+leases_that_nobody_takes_are_bounded(void **state)
+{
+	static char value[4001];
+	struct vault *v = *state;
+	struct buf *store = buf_new_locked(MSG_HEADER_LEN + MSG_MAX);
+	int deaf = peer(v, LINK_COURIER, "s-1", DESC);
+	int fine = peer(v, LINK_COURIER, "s-2", DESC);
+	unsigned before, most = 0;
+
+	memset(value, 'k', sizeof(value) - 1);
+	add(v, "demo", value);
+	assert_int_equal(lease(fine, 1, "demo", store).err, 0);
+	before = locked(v);
+	for (uint32_t i = 0; i < 200 && v->killed[0] == '\0'; i++) {
+		for (uint32_t k = 0; k < 15; k++) {
+			struct lease_ask m = {
+			    .rid = k, .credential = span_str("demo")};
+			if (link_call_send(deaf, &msg_lease_ask, &m, LONG_MS) !=
+			    0)
+				break; /* it is cut off already */
+		}
+		/* The worker goes by turns: those before are done then. */
+		assert_int_equal(lease(fine, i, "demo", store).err, 0);
+		unsigned now = locked(v);
+		most = now > most ? now : most;
+		ev_run(v->loop, EVRUN_NOWAIT);
+	}
+	assert_string_equal(v->killed, "s-1");
+	assert_in_range(most, before, before + 640);
+	buf_free(store);
+	close(deaf);
+	close(fine);
+}
+
 static void
 another_user_is_turned_away_unread(void **state)
 {
@@ -775,6 +867,8 @@ main(void)
 	    T(values_that_cannot_be_sent_or_scrubbed_are_refused),
 	    T(odd_requests_are_refused),
 	    T(a_garbling_courier_loses_its_link_and_nobody_elses),
+	    T(a_chattering_courier_leaves_room_for_others),
+	    T(leases_that_nobody_takes_are_bounded),
 	    T(another_user_is_turned_away_unread),
 	    T(versions_are_kept_and_bounded),
 	    T(a_passphrase_locks_and_unlocks),
