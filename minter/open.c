@@ -23,6 +23,7 @@ struct opening {
 	struct minter *m;
 	struct admin_call *call; /* NULL: answered */
 	struct session *s;
+	json_t *read;  /* the named grants, as they were found */
 	bool recorded; /* s is in the list and the database */
 	uint64_t ttl;
 	int64_t deadline_ms;
@@ -33,6 +34,7 @@ opening_free(struct opening *o)
 {
 	if (!o->recorded)
 		session_free(o->s);
+	json_decref(o->read);
 	free(o);
 }
 
@@ -121,22 +123,57 @@ on_grant(void *ctx, const char *name, const char *json)
 	return 0;
 }
 
-static bool
-add_named(struct opening *o, const char *name, json_t *list)
+/* The named grant as it is now; NULL: there is none. */
+static json_t *
+find_grant(struct minter *m, const char *name)
 {
 	struct finding f = {.name = name};
 
-	if (name == NULL || state_grants(o->m->state, on_grant, &f) != 0 ||
-	    f.found == NULL) {
-		json_decref(f.found);
+	if (name != NULL && state_grants(m->state, on_grant, &f) == 0)
+		return f.found;
+	json_decref(f.found);
+	return NULL;
+}
+
+static bool
+add_named(struct opening *o, const char *name, json_t *list)
+{
+	json_t *found = find_grant(o->m, name);
+
+	if (found == NULL) {
 		admin_problem(o->call, 422, "no such grant",
 		    "hatcheck grant list; hatcheck grant apply FILE",
 		    "No grant is called %s.", name == NULL ? "so" : name);
 		return false;
 	}
-	if (json_array_append_new(list, f.found) != 0 ||
+	if (json_object_set_new(o->read, name, found) != 0 ||
+	    json_array_append(list, found) != 0 ||
 	    json_array_append_new(o->s->named, json_string(name)) != 0) {
 		api_no_memory(o->call);
+		return false;
+	}
+	return true;
+}
+
+/* While the vault was asked, a grant may have been changed or removed, and
+ * its owner told that it is so in every session. */
+static bool
+still_as_read(struct opening *o)
+{
+	const char *name;
+	json_t *was;
+
+	json_object_foreach (o->read, name, was) {
+		json_t *is = find_grant(o->m, name);
+		bool same = json_equal(is, was) != 0;
+
+		json_decref(is);
+		if (same)
+			continue;
+		admin_problem(o->call, 409, "grant changed", "Try again.",
+		    "The grant %s was changed or removed while the session "
+		    "was being made.",
+		    name);
 		return false;
 	}
 	return true;
@@ -328,7 +365,7 @@ on_facts(void *ctx, int err, const char *missing, const struct facts *f)
 		opening_free(o);
 		return;
 	}
-	if (!channel_is_free(m, o->call, o->s)) {
+	if (!channel_is_free(m, o->call, o->s) || !still_as_read(o)) {
 		opening_free(o);
 		return;
 	}
@@ -364,7 +401,10 @@ open_session(struct minter *m, struct admin_call *call, const json_t *body)
 		return;
 	}
 	o = calloc(1, sizeof(*o));
-	if (o == NULL || (o->s = session_new()) == NULL) {
+	if (o == NULL || (o->read = json_object()) == NULL ||
+	    (o->s = session_new()) == NULL) {
+		if (o != NULL)
+			json_decref(o->read);
 		free(o);
 		api_no_memory(call);
 		return;

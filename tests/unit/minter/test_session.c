@@ -160,6 +160,63 @@ a_guest_name_is_taken_once(void **state)
 	    call_quiet(h, "session.end", "{\"session\":\"none\"}"), 404);
 }
 
+#define NARROW_GRANT                                       \
+	"{\"name\":\"demo-read\",\"hosts\":[\"api.demo.test\"]," \
+	"\"allow\":[{\"methods\":[\"GET\"],\"paths\":[\"/v1/x\"]}]}"
+
+static bool
+was_asked(void *arg)
+{
+	return ((struct house *)arg)->asked.rid != 0;
+}
+
+/* Whoever hears that a grant is gone, or narrower, finds no session that
+ * comes up with it as it was. */
+static void
+a_grant_that_changes_meanwhile_makes_no_session(void **state)
+{
+	static const struct {
+		const char *verb, *json;
+		unsigned status;
+	} t[] = {
+	    {"grant.remove", "{\"name\":\"demo-read\"}", 409},
+	    {"grant.apply", "{\"grants\":[" NARROW_GRANT "]}", 409},
+	    {"grant.apply", "{\"grants\":[],\"replace\":true}", 409},
+	    /* What is the same, or another's, is nothing to it. */
+	    {"grant.remove", "{\"name\":\"free\"}", 200},
+	    {"grant.apply", "{\"grants\":[" DEMO_GRANT "]}", 200},
+	};
+	struct house *h = *state;
+	struct http *c = malloc(sizeof(*c));
+	json_t *o = NULL;
+
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		unsigned starts = h->starts;
+		assert_int_equal(call_quiet(h, "grant.apply",
+				     "{\"grants\":[" DEMO_GRANT ","
+				     "{\"name\":\"free\",\"hosts\":[\"a.test\"],"
+				     "\"tunnel\":true}]}"),
+		    200);
+		h->slow_vault = true;
+		call_begin(h, c, "session.create",
+		    "{\"guest\":\"g\",\"grants\":[\"demo-read\"]}");
+		assert_true(house_until(h, was_asked, h));
+		assert_int_equal(call_quiet(h, t[i].verb, t[i].json), 200);
+		house_told(h);
+		unsigned status = call_end(h, c, &o);
+		if (status != t[i].status)
+			print_message("%s: %u\n", t[i].json, status);
+		assert_int_equal(status, t[i].status);
+		assert_int_equal(h->starts - starts, status == 200);
+		if (status == 200)
+			assert_int_equal(call_quiet(h, "session.end",
+					     "{\"session\":\"g\"}"),
+			    200);
+		json_decref(o);
+	}
+	free(c);
+}
+
 static void
 a_locked_vault_is_named_with_its_remedy(void **state)
 {
@@ -517,6 +574,7 @@ main(void)
 	    T(bad_sessions_are_refused_and_leave_nothing),
 	    T(more_hosts_than_a_certificate_has_are_refused),
 	    T(a_guest_name_is_taken_once),
+	    T(a_grant_that_changes_meanwhile_makes_no_session),
 	    cmocka_unit_test(a_locked_vault_is_named_with_its_remedy),
 	    T(a_first_token_is_good_and_known_before_it_is_given),
 	    T(renewal_keeps_the_family_and_makes_a_new_token),
