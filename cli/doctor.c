@@ -460,7 +460,9 @@ check_clock(struct cli *cli, struct finding *f)
 	if (paths_join(cli->paths.log, "audit", path) == 0)
 		newest = youngest(path);
 	if (newest > now + BACK_STEP_S)
-		found(f, BAD, "set the clock; tokens are refused until then",
+		found(f, BAD,
+		    "set the clock; if it is right, hatcheck stop and start: "
+		    "no token is made until then",
 		    "it stepped back: the audit log is %lld s ahead of it",
 		    (long long)(newest - now));
 	else if (adjtimex(&t) == TIME_ERROR)

@@ -58,7 +58,8 @@ void
 api_clock_problem(struct admin_call *call)
 {
 	admin_problem(call, 503, "clock stepped back",
-	    "Set the clock right; hatcheck doctor",
+	    "Set the clock right. If it is, hatcheck stop and hatcheck start: "
+	    "that ends all sessions.",
 	    "The wall clock is more than a minute behind what it was.");
 }
 

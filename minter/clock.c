@@ -32,8 +32,7 @@ clock_wall_ms(void)
 void
 clock_start(struct clock *c, int64_t wall_ms, int64_t boot_ms)
 {
-	c->wall_ms = wall_ms;
-	c->boot_ms = boot_ms;
+	*c = (struct clock){.wall_ms = wall_ms, .boot_ms = boot_ms};
 }
 
 int
@@ -43,9 +42,19 @@ clock_check(struct clock *c, int64_t wall_ms, int64_t boot_ms)
 
 	if (wall_ms < expected - CLOCK_BACK_MS)
 		return ERR_CLOCK;
-	if (wall_ms > expected)
-		clock_start(c, wall_ms, boot_ms);
+	if (wall_ms > expected + CLOCK_BACK_MS)
+		c->ahead_ms = boot_ms;
+	if (wall_ms > expected) {
+		c->wall_ms = wall_ms;
+		c->boot_ms = boot_ms;
+	}
 	return 0;
+}
+
+bool
+clock_settled(const struct clock *c, int64_t boot_ms)
+{
+	return c->ahead_ms == 0 || boot_ms - c->ahead_ms >= CLOCK_SETTLE_MS;
 }
 
 int

@@ -12,6 +12,7 @@
 #include "minter/keyring.h"
 #include "minter/links.h"
 #include "minter/open.h"
+#include "minter/pair.h"
 #include "minter/retain.h"
 
 #include <fcntl.h>
@@ -116,38 +117,71 @@ enter_jail(const struct words *w)
 	jail_enter(&profile);
 }
 
-/* "BOOT_ID WALL_MS BOOT_MS" of the furthest time seen. In the same boot it
- * goes on from there. After a reboot into the past nobody can tell how old
- * a session is: all of them end. */
+/* "BOOT_ID WALL_MS BOOT_MS AHEAD_MS" of the furthest time seen. In the same
+ * boot it goes on from there. Where it cannot, for the clock is behind that,
+ * or after a reboot into the past, where nobody can tell how old a session
+ * is, all of them end, and the clock is believed: else one that was ahead
+ * for a moment would refuse everything for as long as it was ahead. */
 static bool
 restore_clock(struct minter *m)
 {
 	char text[128], boot_id[CLOCK_BOOT_ID] = "";
 	int64_t wall = clock_wall_ms(), boot = clock_boot_ms();
-	long long mark_wall = 0, mark_boot = 0;
+	long long mark_wall = 0, mark_boot = 0, ahead = 0;
 
 	clock_start(&m->clock, wall, boot);
 	if (state_meta_get(m->state, "clock", text, sizeof(text)) != 0 ||
-	    sscanf(text, "%39s %lld %lld", boot_id, &mark_wall, &mark_boot) !=
-		3)
+	    sscanf(text, "%39s %lld %lld %lld", boot_id, &mark_wall, &mark_boot,
+		&ahead) < 3)
 		return true;
-	if (strcmp(boot_id, m->boot_id) == 0) {
-		clock_start(&m->clock, mark_wall, mark_boot);
+	if (strcmp(boot_id, m->boot_id) != 0)
+		return wall >= mark_wall - CLOCK_BACK_MS;
+	clock_start(&m->clock, mark_wall, mark_boot);
+	m->clock.ahead_ms = ahead;
+	if (clock_check(&m->clock, wall, boot) == 0)
 		return true;
-	}
-	return wall >= mark_wall - CLOCK_BACK_MS;
+	clock_start(&m->clock, wall, boot);
+	return false;
+}
+
+static int
+put_clock(struct minter *m)
+{
+	char text[128];
+
+	(void)snprintf(text, sizeof(text), "%s %lld %lld %lld",
+	    m->boot_id[0] == '\0' ? "-" : m->boot_id,
+	    (long long)m->clock.wall_ms, (long long)m->clock.boot_ms,
+	    (long long)m->clock.ahead_ms);
+	return state_meta_put(m->state, "clock", text);
 }
 
 static void
 save_clock(struct minter *m)
 {
-	char text[128];
-
-	(void)snprintf(text, sizeof(text), "%s %lld %lld",
-	    m->boot_id[0] == '\0' ? "-" : m->boot_id,
-	    (long long)m->clock.wall_ms, (long long)m->clock.boot_ms);
-	if (state_meta_put(m->state, "clock", text) != 0)
+	if (put_clock(m) != 0)
 		minter_fail(m, "state");
+}
+
+/* Over for good before the clock is believed for good: who dies in between
+ * finds either both or none. The tick does the rest. */
+static void
+end_all(struct minter *m)
+{
+	int r = state_begin(m->state);
+
+	for (struct session *s = m->sessions; s != NULL; s = s->next) {
+		s->expires_ms = 0;
+		if (r == 0)
+			r = state_session_end(
+			    m->state, s->id, SESSION_EXPIRED);
+	}
+	if (r != 0 || put_clock(m) != 0 || state_commit(m->state) != 0) {
+		state_rollback(m->state);
+		minter_fail(m, "state");
+	}
+	log_event(LOG_WARN, "clock_went_back",
+	    LOG_STR("effect", "sessions of before are ended"));
 }
 
 static void
@@ -157,11 +191,8 @@ restore(struct minter *m)
 
 	if (open_restore(m) != 0)
 		log_fatal("state_unreadable", "sessions cannot be read");
-	for (struct session *s = m->sessions; !known && s != NULL; s = s->next)
-		s->expires_ms = 0;
 	if (!known)
-		log_event(LOG_WARN, "clock_went_back",
-		    LOG_STR("effect", "sessions of before are ended"));
+		end_all(m);
 	if (minter_act(m, "started",
 		json_pack("{s:s, s:I}", "build", link_build_id(), "sessions",
 		    (json_int_t)m->n_sessions)) != 0)
@@ -239,6 +270,16 @@ prune(struct minter *m)
 		minter_fail(m, "state");
 }
 
+/* Those that came while the clock was behind, and could not be told. */
+static void
+brief_gates(struct minter *m)
+{
+	for (struct session *s = m->sessions; s != NULL; s = s->next) {
+		if (!s->gate_told)
+			pair_brief_gate(m, s);
+	}
+}
+
 static void
 on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 {
@@ -260,9 +301,11 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	for (struct session *s = m->sessions; s != NULL; s = s->next)
 		finish_anchor(m, s);
 	seal(m);
-	if (m->failed == NULL && clock_now(&m->clock, &now) == 0 &&
-	    m->ticks % MARK_TICKS == 0)
-		save_clock(m);
+	if (m->failed == NULL && clock_now(&m->clock, &now) == 0) {
+		brief_gates(m);
+		if (m->ticks % MARK_TICKS == 0)
+			save_clock(m);
+	}
 	if (m->ticks % PRUNE_TICKS == 0)
 		m->retain = true;
 	if (m->retain && m->audit_keys != NULL) {

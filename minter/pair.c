@@ -24,7 +24,8 @@ tell_gate(struct minter *m, struct session *s)
 	char *jwks = keyring_jwks(m), *env = document_environment(s),
 	     *routes = document_routes(&s->grants);
 	char channel[JWT_TEXT_MAX];
-	int r = ERR_NOMEM;
+	int64_t now;
+	int r = clock_now(&m->clock, &now) != 0 ? ERR_CLOCK : ERR_NOMEM;
 
 	channel_claim(s, channel);
 	if (jwks != NULL && env != NULL && routes != NULL) {
@@ -43,8 +44,7 @@ tell_gate(struct minter *m, struct session *s)
 	if (r != 0)
 		log_event(LOG_ERROR, "gate_not_told", LOG_STR("session", s->id),
 		    LOG_ERR(r));
-	else
-		s->gate_told = true;
+	s->gate_told = r == 0;
 	free(jwks);
 	free(env);
 	free(routes);

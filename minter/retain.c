@@ -139,10 +139,11 @@ oldest(struct files *all)
 	return found;
 }
 
+/* now: 0 while nothing is old by the clock. */
 static void
 choose(struct files *all, const struct bounds *b, int64_t now)
 {
-	int64_t days = (int64_t)b->audit_keep_days;
+	int64_t days = now == 0 ? 0 : (int64_t)b->audit_keep_days;
 	struct file *f;
 
 	while ((f = oldest(all)) != NULL) {
@@ -256,6 +257,18 @@ remove_chosen(struct minter *m, struct files *all, bool own)
 	}
 }
 
+/* A clock that has just gone far ahead may be put right again. */
+static int64_t
+settled_now(const struct minter *m)
+{
+	if (clock_settled(&m->clock, clock_boot_ms()))
+		return clock_wall_ms() / 1000;
+	if (m->bounds.audit_keep_days > 0)
+		log_event(LOG_WARN, "audit_age_not_looked_at",
+		    LOG_STR("why", "the clock stepped ahead within the hour"));
+	return 0;
+}
+
 void
 retain_run(struct minter *m)
 {
@@ -267,7 +280,7 @@ retain_run(struct minter *m)
 		log_event(LOG_INFO, "audit_not_looked_through");
 	} else {
 		keep_newest(m, &all);
-		choose(&all, &m->bounds, clock_wall_ms() / 1000);
+		choose(&all, &m->bounds, settled_now(m));
 		remove_chosen(m, &all, false);
 		remove_chosen(m, &all, true);
 	}

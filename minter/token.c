@@ -49,24 +49,27 @@ refuse(struct answer *a, unsigned status, const char *error,
 }
 
 /* No token outlives the session or the first of its grants to end; a
- * child's neither what it was made for nor its parent's. */
+ * child's neither what it was made for nor its parent's. What is left of
+ * them is counted in BOOTTIME, so that a wall clock that is put ahead ends
+ * no session before its time. */
 static int64_t
 expiry(const struct session *s, const struct family *f, int64_t now)
 {
 	const struct family *parent = f == NULL ? NULL : session_parent(s, f);
-	int64_t exp = now + TOKEN_LIFE;
+	int64_t end_ms = s->expires_ms, exp, left;
 	const char *name;
 	json_t *pair;
 
-	exp = s->expires < exp ? s->expires : exp;
 	json_object_foreach (s->until, name, pair) {
-		int64_t end = json_integer_value(json_array_get(pair, 0));
-		exp = end < exp ? end : exp;
+		int64_t ms = json_integer_value(json_array_get(pair, 1));
+		end_ms = ms < end_ms ? ms : end_ms;
 	}
+	if (parent != NULL && parent->row.expires_ms < end_ms)
+		end_ms = parent->row.expires_ms;
+	left = (end_ms - clock_boot_ms()) / 1000;
+	exp = now + (left < TOKEN_LIFE ? left : TOKEN_LIFE);
 	if (f != NULL && f->row.until != 0 && f->row.until < exp)
 		exp = f->row.until;
-	if (parent != NULL && parent->row.expires < exp)
-		exp = parent->row.expires;
 	return exp;
 }
 

@@ -5,6 +5,7 @@
 #include "supervisor/door.h"
 
 #include "lib/log.h"
+#include "lib/uptime.h"
 #include "supervisor/daemon.h"
 
 #include <stdio.h>
@@ -125,7 +126,7 @@ receive(struct daemon *d, const struct vsock_peer *peer, int fd)
 {
 	struct session *s = of_cid(d, peer->cid);
 	const char *why = queue_judge(s == NULL ? NULL : &s->queue,
-	    s == NULL ? NULL : &s->channel, peer, ev_now(d->loop));
+	    s == NULL ? NULL : &s->channel, peer, uptime());
 
 	if (why == NULL && d->door.waiting == DOOR_ALL_WAITING)
 		why = "too many of all wait";

@@ -5,6 +5,7 @@
 #include "supervisor/process.h"
 
 #include "lib/log.h"
+#include "lib/uptime.h"
 #include "messages/control.h"
 #include "supervisor/birth.h"
 #include "supervisor/daemon.h"
@@ -217,7 +218,7 @@ log_death(const struct process *p, int status)
 static void
 back_off(struct process *p)
 {
-	double now = ev_now(p->daemon->loop);
+	double now = uptime();
 
 	p->state = PROCESS_BACKING_OFF;
 	process_report(p);
@@ -389,7 +390,7 @@ process_start(struct process *p)
 	if (p->session == NULL && roles[p->role].per_session)
 		spare_born(p);
 	r = try_start(p);
-	p->born = ev_now(p->daemon->loop);
+	p->born = uptime();
 	p->restarts++;
 	p->retired = false;
 	if (r != 0) {

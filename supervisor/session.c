@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "lib/safefile.h"
 #include "lib/unixsock.h"
+#include "lib/uptime.h"
 #include "supervisor/daemon.h"
 #include "supervisor/door.h"
 #include "supervisor/spare.h"
@@ -246,7 +247,7 @@ static bool
 died_too_often(struct session *s)
 {
 	const struct config *c = &s->daemon->config;
-	double now = ev_now(s->daemon->loop);
+	double now = uptime();
 	size_t n = sizeof(s->deaths) / sizeof(s->deaths[0]), recent = 0;
 
 	s->deaths[s->n_deaths++ % n] = now;

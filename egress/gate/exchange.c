@@ -32,7 +32,7 @@ exchange_clear(struct exchange *x)
 void
 exchange_moved(struct exchange *x)
 {
-	x->moved = ev_now(x->c->g->loop);
+	x->moved = uptime();
 	conn_deadline(x->c, x->c->g->bounds.body_seconds);
 }
 

@@ -44,7 +44,7 @@ struct exchange {
 	uint32_t credit;     /* what we may send to the courier */
 	uint32_t granted;    /* what the courier may send us */
 	uint32_t owed;	     /* passed on, not given back yet */
-	double moved;	     /* loop time: when a byte passed last */
+	double moved;	     /* uptime(): when a byte passed last */
 	uint64_t put, gone;  /* front_h2.c: of the answer's bytes */
 	uint64_t mark;
 	const struct api_endpoint *api;

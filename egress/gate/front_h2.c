@@ -30,7 +30,7 @@ struct mux {
 	struct ev_timer pump; /* only ever fed: runs when a turn ends */
 	uint64_t written;     /* bytes given to the queue of c->s */
 	uint64_t head;	      /* the one under way, by h2_open_head() */
-	double head_since;    /* loop time */
+	double head_since;    /* uptime() */
 	bool begun;	      /* the guest has said something */
 };
 
@@ -288,7 +288,7 @@ look_at_head(struct conn *c)
 	uint64_t head = h2_open_head(c->mux->h2);
 
 	if (head != c->mux->head)
-		c->mux->head_since = ev_now(c->g->loop);
+		c->mux->head_since = uptime();
 	c->mux->head = head;
 }
 
@@ -360,7 +360,7 @@ on_drained(struct conn *c)
 static void
 on_tick(struct conn *c)
 {
-	double now = ev_now(c->g->loop);
+	double now = uptime();
 
 	if (c->state != CONN_HTTP)
 		return;

@@ -57,13 +57,13 @@ gate_ready(const struct gate *g)
 bool
 gate_starting(const struct gate *g)
 {
-	return !gate_ready(g) && ev_now(g->loop) < g->patience;
+	return !gate_ready(g) && uptime() < g->patience;
 }
 
 void
 gate_be_patient(struct gate *g)
 {
-	g->patience = ev_now(g->loop) + LIMIT_PATIENCE_S;
+	g->patience = uptime() + LIMIT_PATIENCE_S;
 }
 
 bool
@@ -173,7 +173,7 @@ gate_ask_ca(struct gate *g)
 	struct buf *spki = buf_new(1024);
 	struct ca_ask m = {0};
 
-	g->ca_next = ev_now(g->loop) + CA_AGAIN_S;
+	g->ca_next = uptime() + CA_AGAIN_S;
 	if (spki != NULL && ca_key_spki(g->key, spki) == 0) {
 		m.rid = ++g->ca_rid;
 		m.spki = buf_span(spki);
@@ -199,8 +199,9 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 	struct gate *g = w->data;
 	bool rest = false;
 
+	(void)loop;
 	(void)events;
-	if (g->doubt_until != 0 && ev_now(loop) > g->doubt_until) {
+	if (g->doubt_until != 0 && uptime() > g->doubt_until) {
 		g->doubt_until = 0;
 		tokens_settle(g->tokens);
 	}
@@ -215,7 +216,7 @@ on_tick(struct ev_loop *loop, struct ev_timer *w, int events)
 		(void)malloc_trim(0); /* what idle guests do not need */
 	if (!gate_ready(g))
 		gate_resume(g); /* some have waited long enough */
-	if (wants_ca(g) && ev_now(loop) >= g->ca_next)
+	if (wants_ca(g) && uptime() >= g->ca_next)
 		gate_ask_ca(g);
 }
 
@@ -265,7 +266,7 @@ gate_adopt(struct gate *g, enum link_role role, int fd)
 	link_free(old);
 	if (role == LINK_MINTER && old != NULL) {
 		tokens_doubt(g->tokens);
-		g->doubt_until = ev_now(g->loop) + DOUBT_S;
+		g->doubt_until = uptime() + DOUBT_S;
 	}
 	if ((r = links_open(g, role, fd, at)) != 0)
 		return r;

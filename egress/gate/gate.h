@@ -16,6 +16,7 @@
 #include "egress/gate/session.h"
 #include "egress/gate/tokens.h"
 #include "lib/link.h"
+#include "lib/uptime.h"
 #include "messages/bounds.h"
 
 #include <openssl/ssl.h>
@@ -36,14 +37,14 @@ struct gate {
 	struct leaf_cache *leaves; /* NULL: the vault has not spoken yet */
 	uint32_t ca_rid;	   /* of the newest question */
 	bool ca_waiting;
-	double ca_next; /* loop time: ask (again) then */
+	double ca_next; /* uptime(): ask (again) then */
 
 	struct conn *conns[LIMIT_CONNS];
 	size_t n_conns;
 	size_t streams;	    /* that the courier may know of */
 	uint32_t sequence;  /* of ids */
-	double doubt_until; /* loop time; 0: no family is in doubt */
-	double patience;    /* loop time: until then what is missing may come */
+	double doubt_until; /* uptime(); 0: no family is in doubt */
+	double patience;    /* uptime(): until then what is missing may come */
 
 	int listen_fd; /* -1: none (tests) */
 	struct ev_io listener;

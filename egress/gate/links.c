@@ -89,7 +89,7 @@ on_ca_given(void *ctx, struct link *l, const void *m, int fd)
 	if (given->rid != g->ca_rid || !g->ca_waiting)
 		return 0; /* an older question */
 	g->ca_waiting = false;
-	g->ca_next = ev_now(g->loop) + CA_AGAIN_S;
+	g->ca_next = uptime() + CA_AGAIN_S;
 	if (given->err != 0) {
 		log_event(LOG_WARN, "no_intermediate", LOG_ERR(given->err));
 		return 0;

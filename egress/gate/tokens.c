@@ -21,7 +21,7 @@ struct family {
 struct verified {
 	uint8_t hash[SHA256_SIZE];
 	char family[FAMILY_SIZE];
-	int64_t exp;
+	int64_t iat, exp;
 };
 
 _Static_assert(LIMIT_TOKENS <= 256, "a place is a byte");
@@ -172,6 +172,7 @@ remember(struct tokens *t, const uint8_t *hash, const struct jwt_claims *claims)
 	if (span_copy(span_str(claims->fam), v->family, sizeof(v->family)) != 0)
 		return NULL;
 	memcpy(v->hash, hash, sizeof(v->hash));
+	v->iat = claims->iat;
 	v->exp = claims->exp;
 	t->place[hash[0]] = (uint8_t)t->next;
 	t->next = (t->next + 1) % LIMIT_TOKENS;
@@ -215,6 +216,8 @@ tokens_check(struct tokens *t, const struct session *s, struct span token,
 		return why;
 	if (v->exp <= now.wall_s)
 		return REASON_TOKEN_EXPIRED;
+	if (v->iat > now.wall_s + JWT_SKEW)
+		return REASON_BAD_TOKEN; /* the clock stepped back meanwhile */
 	const struct family *f = find(t, span_str(v->family));
 	if (f == NULL)
 		return REASON_BAD_TOKEN;

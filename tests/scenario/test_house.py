@@ -129,6 +129,14 @@ def test_no_switch():
     assert not bad, bad
 
 
+def test_durations():
+    "no duration is measured by the wall clock (lib/uptime.h)"
+    bad = [f for f in sources() if f != "lib/uptime.h" and
+           re.search(r"\bev_(now|time)\(|\bev_periodic_",
+                     (ROOT / f).read_text())]
+    assert not bad, bad
+
+
 def test_constant_time():
     "what stands in a keep is compared in constant time (requirement 41)"
     bad = []

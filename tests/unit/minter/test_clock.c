@@ -45,12 +45,31 @@ small_steps_add_up(void **state)
 	assert_int_equal(r, ERR_CLOCK);
 }
 
+/* What is ahead has to stay so before anything is old by it. */
+static void
+a_step_ahead_has_to_settle(void **state)
+{
+	struct clock c;
+
+	(void)state;
+	clock_start(&c, 1000000, 500);
+	assert_true(clock_settled(&c, 500));
+	assert_int_equal(clock_check(&c, 1060000, 500), 0);
+	assert_true(clock_settled(&c, 500)); /* a minute is no step */
+	assert_int_equal(clock_check(&c, 9000000, 1500), 0);
+	assert_false(clock_settled(&c, 1500));
+	assert_int_equal(clock_check(&c, 9001000, 2500), 0);
+	assert_false(clock_settled(&c, 1499 + CLOCK_SETTLE_MS));
+	assert_true(clock_settled(&c, 1500 + CLOCK_SETTLE_MS));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(steps_are_judged_against_the_furthest_point),
 	    cmocka_unit_test(small_steps_add_up),
+	    cmocka_unit_test(a_step_ahead_has_to_settle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
