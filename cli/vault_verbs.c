@@ -100,6 +100,12 @@ await_move(struct cli *cli, const char *to, struct cli_error *e)
 			e->code = 0;
 			return 0;
 		}
+		/* Left for the start was a vault with a passphrase. */
+		if (strcmp(state, "locked") == 0 &&
+		    (!there || strcmp(to, "sealed-file") == 0))
+			return cli_error(e, CLI_LOCKED, "move the vault",
+			    "hatcheck unlock",
+			    "it waits for its passphrase, and is moved then");
 	}
 	return cli_error(e, CLI_FAILED, "move the vault", "hatcheck logs",
 	    "it is not open in its new place: %s %s", state, why);

@@ -31,6 +31,13 @@ config_backend_name(enum config_backend b)
 								  : "none";
 }
 
+bool
+config_same(const struct config_choice *a, const struct config_choice *b)
+{
+	return a->backend == b->backend && a->key == b->key &&
+	       strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
+}
+
 static int
 find(const char *const *table, size_t n, const char *word)
 {
@@ -193,4 +200,28 @@ config_save(const char *dir, const struct config *c)
 		close(fd);
 	free(text);
 	return r;
+}
+
+static bool
+is_there(const char *dir, const struct config *c)
+{
+	struct config found;
+	char why[256];
+
+	if (config_load(dir, &found, why, sizeof(why)) != 0)
+		return false;
+	return config_same(&found.now, &c->now) &&
+	       found.has_next == c->has_next &&
+	       (!c->has_next || config_same(&found.next, &c->next));
+}
+
+int
+config_change(
+    const char *dir, const struct config *was, const struct config *next)
+{
+	int r = config_save(dir, next);
+
+	if (r == 0 || config_save(dir, was) == 0)
+		return r;
+	return is_there(dir, next) ? ERR_SEQUENCE : r;
 }

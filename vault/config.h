@@ -51,9 +51,16 @@ json_t *config_choice_to_json(const struct config_choice *c);
 /* ERR_NOT_FOUND: there is none yet. */
 MUST_USE int
 config_load(const char *dir, struct config *out, char *why, size_t size);
-/* Atomically. */
+/* Atomically. After an err either may be there, the old or the new: its name
+ * may have been changed, but not synced. */
 MUST_USE int config_save(const char *dir, const struct config *c);
+/* next in place of was. An err: was is there. ERR_SEQUENCE: next is there,
+ * and after a power cut was may be: both must open. */
+MUST_USE int config_change(
+    const char *dir, const struct config *was, const struct config *next);
 
+bool config_same(
+    const struct config_choice *a, const struct config_choice *b);
 const char *config_backend_name(enum config_backend b);
 
 #endif

@@ -100,13 +100,6 @@ same_backend(const struct config_choice *a, const struct config_choice *b)
 	return a->backend == b->backend;
 }
 
-static bool
-same_choice(const struct config_choice *a, const struct config_choice *b)
-{
-	return a->backend == b->backend && a->key == b->key &&
-	       strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
-}
-
 /* After the switch: nothing here can undo it, so failures are told only. */
 static void
 remove_old(struct house *h, struct backend *old)
@@ -133,14 +126,22 @@ switch_over(struct house *h, struct backend *to)
 {
 	struct config next = {.now = to->choice};
 	struct backend *old = h->backend;
-	int r;
+	int r = config_change(h->config_dir, &h->config, &next);
 
-	if ((r = config_save(h->config_dir, &next)) != 0)
+	if (r != 0 && r != ERR_SEQUENCE)
 		return r;
 	h->config = next;
 	h->backend = to;
 	h->notice[0] = '\0';
-	remove_old(h, old);
+	if (r == 0) {
+		remove_old(h, old);
+		return 0;
+	}
+	/* A power cut may bring the old choice back: it must open then. */
+	log_event(LOG_WARN, "vault_old_store_remains",
+	    LOG_STR("backend", config_backend_name(old->choice.backend)),
+	    LOG_STR("why", "vault.json was written, but not synced"));
+	backend_close(old);
 	return 0;
 }
 
@@ -173,7 +174,7 @@ house_migrate(struct house *h, const struct config_choice *to,
 
 	if ((r = house_need_open(h, w)) != 0)
 		return r;
-	if (same_choice(&h->config.now, to) && to->key != CONFIG_KEY_PASSPHRASE)
+	if (config_same(&h->config.now, to) && to->key != CONFIG_KEY_PASSPHRASE)
 		return house_fail(h, w, ERR_EXISTS, "hatcheck vault status",
 		    "The vault is there already.");
 	if ((r = backend_open(to, h->store, &m.to, why, sizeof(why))) != 0)
@@ -207,12 +208,13 @@ house_migrate_later(struct house *h, const struct config_choice *to, size_t *n,
 
 	if ((r = house_need_open(h, w)) != 0 || (r = house_count(h, n)) != 0)
 		return r;
-	if (same_choice(&h->config.now, to))
+	if (config_same(&h->config.now, to))
 		return house_fail(h, w, ERR_EXISTS, "hatcheck vault status",
 		    "The vault is there already.");
 	c.has_next = true;
 	c.next = *to;
-	if ((r = config_save(h->config_dir, &c)) != 0)
+	r = config_change(h->config_dir, &h->config, &c);
+	if (r != 0 && r != ERR_SEQUENCE)
 		return house_fail(h, w, r, "hatcheck doctor",
 		    "vault.json cannot be written: %s.", err_text(r));
 	h->config = c;

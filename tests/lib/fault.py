@@ -2,21 +2,36 @@
 that its own filters stay as they are (a call that is skipped, as strace does
 it, dies in them).
 
-usage: fault.py PID PATH CALL ERRNO NTH     CALL: write, pwrite64, fdatasync
+usage: fault.py PID PATH CALL ERROR NTH
 
-The NTH CALL on the file at PATH answers ERRNO; of a write nothing is written.
-Says "ready" once it watches and "struck" when it has done it; goes on
-watching until it is ended. x86-64 only.
+CALL: one of CALLS below, or "any" of them. ERROR: its number, or "kill". The
+NTH CALL on the file at PATH, or on any below PATH if that is a directory (of
+rename and unlink: wherever it is), answers ERROR and does nothing, or is the
+last that the program does not live to see done. Says "ready" once it watches
+and "struck" when it has done it; goes on watching until it is ended. x86-64
+only.
 """
 import ctypes
 import os
+import signal
 import struct
 import sys
 from pathlib import Path
 
-CALLS = {"write": 1, "pwrite64": 18, "fdatasync": 75}
+RDI, RSI, RDX = 14, 13, 12  # in user_regs_struct
+RAX, ORIG_RAX = 10, 15
+# Number, whether it names no fd of its own, and what makes it do nothing.
+CALLS = {"write": (1, False, (RDX, 0)),
+         "pwrite64": (18, False, (RDX, 0)),
+         "fsync": (74, False, (RDI, 2 ** 64 - 1)),
+         "fdatasync": (75, False, (RDI, 2 ** 64 - 1)),
+         "ftruncate": (77, False, (RDI, 2 ** 64 - 1)),
+         "rename": (82, True, (RDI, 0)),
+         "unlink": (87, True, (RDI, 0)),
+         "unlinkat": (263, True, (RSI, 0)),
+         "renameat": (264, True, (RSI, 0)),
+         "renameat2": (316, True, (RSI, 0))}
 SEIZE, INTERRUPT, SYSCALL, GETREGS, SETREGS = 0x4206, 0x4207, 24, 12, 13
-RDX, RAX, RDI, ORIG_RAX = 12, 10, 14, 15  # in user_regs_struct
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
                         ctypes.c_void_p]
@@ -39,20 +54,36 @@ def set_registers(tid, regs):
     ptrace(SETREGS, tid, ctypes.addressof(room))
 
 
-def is_ours(pid, regs, number, path):
-    if regs[ORIG_RAX] != number:
+def is_ours(pid, regs, calls, path):
+    number, nameless = regs[ORIG_RAX], None
+    for n, nameless, _ in calls:
+        if n == number:
+            break
+    else:
         return False
+    if nameless:
+        return True
     try:
-        return os.readlink(f"/proc/{pid}/fd/{regs[RDI]}") == path
+        there = os.readlink(f"/proc/{pid}/fd/{regs[RDI]}")
     except OSError:
         return False
+    there = there.removesuffix(" (deleted)")
+    return there == path or there.startswith(path + "/")
+
+
+def strike(tid, regs, calls):
+    """The call does nothing; the register that saw to it is put back."""
+    at, value = next(do for n, _, do in calls if n == regs[ORIG_RAX])
+    was, regs[at] = regs[at], value
+    set_registers(tid, regs)
+    return at, was
 
 
 def main():
     pid, path = int(sys.argv[1]), os.path.realpath(sys.argv[2])
-    number = CALLS[sys.argv[3]]
-    error, nth = int(sys.argv[4]), int(sys.argv[5])
-    inside, strike, count = {}, set(), 0
+    calls = [v for k, v in CALLS.items() if sys.argv[3] in (k, "any")]
+    error, nth = sys.argv[4], int(sys.argv[5])
+    inside, struck, count = {}, {}, 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         ptrace(SEIZE, int(task.name), 1)  # TRACESYSGOOD
         ptrace(INTERRUPT, int(task.name))
@@ -63,24 +94,25 @@ def main():
             if tid == pid:
                 return
             continue
-        signal, pass_on = os.WSTOPSIG(status), 0
-        if signal == 0x85:  # a call begins or ends
+        signo, pass_on = os.WSTOPSIG(status), 0
+        if signo == 0x85:  # a call begins or ends
             inside[tid] = not inside.get(tid, False)
             regs = registers(tid)
-            if inside[tid] and is_ours(pid, regs, number, path):
+            if inside[tid] and is_ours(pid, regs, calls, path):
                 count += 1
+                if count == nth and error == "kill":
+                    os.kill(pid, signal.SIGKILL)
+                    print("struck", flush=True)
+                    continue
                 if count == nth:
-                    strike.add(tid)
-                    regs[RDX] = 0
-                    if number != CALLS["fdatasync"]:
-                        set_registers(tid, regs)
-            elif not inside[tid] and tid in strike:
-                strike.discard(tid)
-                regs[RAX] = 2 ** 64 - error
+                    struck[tid] = strike(tid, regs, calls)
+            elif not inside[tid] and tid in struck:
+                at, was = struck.pop(tid)
+                regs[at], regs[RAX] = was, 2 ** 64 - int(error)
                 set_registers(tid, regs)
                 print("struck", flush=True)
         elif status >> 16 == 0:
-            pass_on = signal
+            pass_on = signo
         ptrace(SYSCALL, tid, pass_on)
         if not said:
             said = True

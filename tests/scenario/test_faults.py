@@ -236,6 +236,37 @@ def test_minter():
             wait_for(lambda: serves(other), 20)
 
 
+def test_moving():
+    "a vault that could not be moved is where it was, and opens"
+    need_root()
+    words = ("vault", "migrate", "sealed-file", "--key", "passphrase",
+             "--from-file", "-")
+    secret = b"not where it was, but whole\n"
+    config = house.home / "config"
+    for n, call in enumerate(("fsync", "renameat", "fsync")):
+        with Fault(house.processes("vault")[0]["pid"], config, call,
+                   ERRORS[n], 1 + n // 2) as f:
+            done = house.hatcheck(*words, stdin=secret, check=False)
+            wait_for(f.struck)
+        assert done.returncode != 0 and b"Nothing was moved" in done.stderr
+        house.stop()
+        house.start()
+        assert [c["name"] for c in house.json("credential", "list")] == \
+            ["demo"], (call, n)
+    house.hatcheck(*words, stdin=secret)
+    house.stop()
+    house.start()
+    house.hatcheck("unlock", "--from-file", "-", stdin=secret)
+    wait_for(lambda: serves(other))
+    done = house.hatcheck("vault", "migrate", "sealed-file", "--key",
+                          "key-file", check=False)
+    assert done.returncode == 4 and b"hatcheck unlock" in done.stderr, done
+    house.hatcheck("unlock", "--from-file", "-", stdin=secret)
+    house.stop()
+    house.start()
+    wait_for(lambda: serves(other))
+
+
 def serves(g):
     try:
         return g.get(f"{URL}/{g.id}/x")[0] == 200
