@@ -174,12 +174,48 @@ same_process(const struct process_row *row, const struct ctl_process *p)
 	return row->role == p->role && span_is(p->session, row->session);
 }
 
-/* It waited for a session, and got one or died. */
+/* It waited for a session, and got one or died; or its session is over. */
 static bool
-is_no_more(const struct ctl_process *p)
+is_no_more(const struct minter *m, const struct ctl_process *p)
 {
-	return p->state == CTL_PROCESS_DEAD && p->session.n == 0 &&
-	       (p->role == LINK_GATE || p->role == LINK_COURIER);
+	return p->state == CTL_PROCESS_DEAD &&
+	       (p->role == LINK_GATE || p->role == LINK_COURIER) &&
+	       minter_session_id(m, p->session) == NULL;
+}
+
+static int
+take_orphan(void *ctx, const struct session_row *row)
+{
+	return minter_act(ctx, "session_ended",
+	    json_pack("{s:s, s:s, s:s, s:s}", "session", row->id, "guest",
+		row->guest, "state",
+		session_state_name((enum session_state)row->state), "why",
+		"the minter died while it ended"));
+}
+
+/* It runs, and is no session of ours: its end was stored, and who stored it
+ * died before it was carried out. Nobody could end it any more. */
+static int
+end_orphan(struct minter *m, const struct ctl_process *p)
+{
+	struct ctl_session_end c = {.kind = CTL_END, .session = p->session};
+	char id[STATE_ID_MAX];
+	int r = span_copy(p->session, id, sizeof(id));
+
+	if (p->state == CTL_PROCESS_DEAD || p->session.n == 0 ||
+	    minter_session_id(m, p->session) != NULL)
+		return 0;
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < m->n_processes; i++) {
+		if (span_is(p->session, m->processes[i].session) &&
+		    m->processes[i].state != CTL_PROCESS_DEAD)
+			return 0; /* by the word about its sibling */
+	}
+	log_event(LOG_WARN, "session_without_owner", LOG_STR("session", id));
+	if (state_session_find(m->state, id, take_orphan, m) != 0)
+		log_event(LOG_ERROR, "end_not_recorded", LOG_STR("session", id));
+	return link_send(m->supervisor, &msg_session_end, &c, -1);
 }
 
 static int
@@ -188,12 +224,15 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 	struct minter *m = ctx;
 	const struct ctl_process *p = msg;
 	size_t i = 0, known = m->n_processes;
+	int r = end_orphan(m, p);
 
 	(void)l;
 	(void)fd;
+	if (r != 0)
+		return r;
 	while (i < m->n_processes && !same_process(&m->processes[i], p))
 		i++;
-	if (is_no_more(p)) {
+	if (is_no_more(m, p)) {
 		if (i < m->n_processes)
 			m->processes[i] = m->processes[--m->n_processes];
 		return 0;

@@ -56,7 +56,9 @@ class Fault:
         self.told = []
         self.p = subprocess.Popen(
             ["/usr/bin/python3", Path(tap.__file__).with_name("fault.py"),
-             str(pid), str(path), call, str(getattr(errno, error)), str(nth)],
+             str(pid), str(path), call,
+             error if error == "kill" else str(getattr(errno, error)),
+             str(nth)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         assert self.p.stdout.readline() == "ready\n"
         threading.Thread(target=self.listen, daemon=True).start()
@@ -234,6 +236,33 @@ def test_minter():
                 house.stop()
                 house.start()
             wait_for(lambda: serves(other), 20)
+
+
+def test_died_before_the_cut():
+    "an end that is stored is carried out, though the minter died before it"
+    need_root()
+    for words in (("revoke", "--session"), ("session", "end")):
+        for _ in range(5):
+            g = fresh()
+            assert g.get(f"{URL}/{g.id}/before")[0] == 200
+            pid = house.processes("minter")[0]["pid"]
+            with Fault(pid, audit_file("minter"), "write", "kill", 1) as f:
+                done = house.hatcheck(*words, g.id, check=False)
+                wait_for(f.struck)
+            assert done.returncode != 0
+            wait_for(lambda: house.hatcheck("status", check=False)
+                     .returncode == 0)
+            state = {s["id"]: s["state"] for s in house.json(
+                "session", "list", "--all")["sessions"]}[g.id]
+            if state != "active":
+                break  # else it was another line that it died at
+        assert state in ("revoked", "ended"), state
+        wait_for(lambda: not house.processes(None, g.id))
+        assert not serves(g)
+        assert [x["state"] for x in house.audit_lines("minter")
+                if x["event"] == "session_ended" and
+                x["session"] == g.id] == [state]
+    wait_for(lambda: serves(other))
 
 
 def test_moving():
