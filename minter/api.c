@@ -356,24 +356,25 @@ find_grant(struct minter *m, const char *name)
 bool
 api_grant_exists(struct minter *m, struct admin_call *call, const char *name)
 {
-	json_t *g = name == NULL ? NULL : find_grant(m, name);
+	json_t *g = find_grant(m, name);
+	bool found = g != NULL;
 
 	json_decref(g);
-	if (g != NULL)
-		return true;
-	admin_problem(call, name == NULL ? 400 : 404, "no such grant",
-	    "hatcheck grant list", "No grant is called %s.",
-	    name == NULL ? "so" : name);
-	return false;
+	if (!found)
+		admin_problem(call, 404, "no such grant",
+		    "hatcheck grant list", "No grant is called %s.", name);
+	return found;
 }
 
 static void
 api_grant_show(void *ctx, struct admin_call *call, const json_t *body)
 {
 	static const char *const names[] = {"name", NULL};
-	const char *name = json_text(body, "name");
+	char name[STATE_NAME_MAX];
 
-	if (api_only(call, body, names) && api_grant_exists(ctx, call, name))
+	if (api_only(call, body, names) &&
+	    api_text(call, body, "name", name, sizeof(name)) &&
+	    api_grant_exists(ctx, call, name))
 		admin_reply(call, find_grant(ctx, name));
 }
 

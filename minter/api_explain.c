@@ -228,9 +228,8 @@ on_ended(void *ctx, const struct session_row *row)
 }
 
 static bool
-find_session(struct question *q, const json_t *body, struct session **out)
+find_session(struct question *q, const char *key, struct session **out)
 {
-	const char *key = json_text(body, "session");
 	struct session *only = NULL;
 	size_t n = 0;
 	int64_t state = 0;
@@ -265,6 +264,7 @@ void
 api_explain(void *ctx, struct admin_call *call, const json_t *body)
 {
 	static const char *const names[] = {"session", "method", "url", NULL};
+	char key[STATE_NAME_MAX] = "";
 	struct question *q;
 	struct session *s;
 
@@ -277,10 +277,12 @@ api_explain(void *ctx, struct admin_call *call, const json_t *body)
 	q->m = ctx;
 	q->call = call;
 	if (!api_text(call, body, "method", q->method, sizeof(q->method)) ||
-	    !api_text(call, body, "url", q->url, sizeof(q->url))) {
+	    !api_text(call, body, "url", q->url, sizeof(q->url)) ||
+	    (json_object_get(body, "session") != NULL &&
+		!api_text(call, body, "session", key, sizeof(key)))) {
 		question_free(q);
 		return;
 	}
-	if (find_session(q, body, &s))
+	if (find_session(q, key[0] == '\0' ? NULL : key, &s))
 		explain(q, s);
 }

@@ -81,8 +81,11 @@ api_key_list(void *ctx, struct admin_call *call, const json_t *body)
 void
 api_token_metadata(void *ctx, struct admin_call *call, const json_t *body)
 {
+	static const char *const names[] = {NULL};
+
 	(void)ctx;
-	(void)body;
+	if (!api_only(call, body, names))
+		return;
 	admin_reply(call,
 	    json_pack("{s:s, s:s, s:s, s:s, s:[], s:[s,s], s:[s], s:[s], s:[s]}",
 		"issuer", MINTER_ISSUER, "token_endpoint",

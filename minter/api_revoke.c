@@ -191,6 +191,16 @@ static const struct kind {
     {"credential", store_changes, cut_changes},
 };
 
+/* What is written down has a size; a whole token is not written down. */
+static bool
+is_name(const struct kind *k, const json_t *v)
+{
+	size_t n = json_string_length(v);
+
+	return json_is_string(v) && n > 0 &&
+	       (n < STATE_NAME_MAX || strcmp(k->name, "token") == 0);
+}
+
 /* The one member, or NULL. */
 static const struct kind *
 find_kind(const json_t *body, const char **name)
@@ -203,7 +213,7 @@ find_kind(const json_t *body, const char **name)
 		if (v == NULL)
 			continue;
 		if (found != NULL ||
-		    (all ? !json_is_true(v) : !json_is_string(v)))
+		    (all ? !json_is_true(v) : !is_name(&kinds[i], v)))
 			return NULL;
 		*name = all ? "" : json_string_value(v);
 		found = &kinds[i];
@@ -285,7 +295,8 @@ api_revoke(void *ctx, struct admin_call *call, const json_t *body)
 		admin_problem(call, 400, "bad argument",
 		    "docs/admin-api.md shows the call.",
 		    "Give exactly one of session, token, grant, credential, "
-		    "guest, or all: true.");
+		    "guest, of 1 to %d bytes (of a token more), or all: true.",
+		    STATE_NAME_MAX - 1);
 		return;
 	}
 	if ((strcmp(k->name, "session") == 0 ||

@@ -472,6 +472,30 @@ names_of(const struct grant_set *set)
 	return list;
 }
 
+#define NAMES_A_LINE 128 /* of CHAINLOG_LINE_MAX: 64 bytes each at most */
+
+/* As many lines as it takes. */
+static int
+record(struct apply *a)
+{
+	json_t *all = names_of(&a->set), *some, *name;
+	size_t n = json_array_size(all), i = 0;
+	int r;
+
+	do {
+		some = json_array();
+		for (size_t j = 0; i < n && j < NAMES_A_LINE; j++) {
+			name = json_array_get(all, i++);
+			(void)json_array_append(some, name);
+		}
+		r = minter_act(a->m, "grants_applied",
+		    json_pack("{s:o, s:b, s:I}", "grants", some, "replace",
+			a->replace, "sessions", (json_int_t)a->n_plans));
+	} while (r == 0 && i < n);
+	json_decref(all);
+	return r;
+}
+
 static void
 on_spread(void *ctx)
 {
@@ -523,11 +547,7 @@ on_facts(void *ctx, int err, const char *missing, const struct facts *f)
 		apply_free(a);
 		return;
 	}
-	if (minter_act(a->m, "grants_applied",
-		json_pack("{s:o, s:b, s:I}", "grants", names_of(&a->set),
-		    "replace", a->replace, "sessions",
-		    (json_int_t)a->n_plans)) != 0 ||
-	    commit(a) != 0) {
+	if (record(a) != 0 || commit(a) != 0) {
 		minter_fail(a->m, "state");
 		api_storage_problem(a->m, a->call);
 		apply_free(a);
@@ -612,10 +632,11 @@ void
 change_remove(struct minter *m, struct admin_call *call, const json_t *body)
 {
 	static const char *const names[] = {"name", NULL};
-	const char *name = json_text(body, "name");
+	char name[STATE_NAME_MAX];
 	struct removing *v;
 
 	if (!api_only(call, body, names) || !api_working(m, call) ||
+	    !api_text(call, body, "name", name, sizeof(name)) ||
 	    !api_grant_exists(m, call, name))
 		return;
 	if ((v = calloc(1, sizeof(*v))) == NULL) {

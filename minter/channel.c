@@ -22,6 +22,19 @@ bad(struct admin_call *call, const char *what)
 	return false;
 }
 
+/* In a log, a message and an audit line it stands on one line. */
+static bool
+is_path(const char *path)
+{
+	size_t n = strlen(path);
+
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned char)path[i] < ' ' || path[i] == 0x7f)
+			return false;
+	}
+	return path[0] == '/' && n <= PATH_ROOM;
+}
+
 static bool
 read_uid(struct admin_call *call, const json_t *c, struct session *s)
 {
@@ -45,8 +58,9 @@ read_unix(struct admin_call *call, const json_t *c, struct session *s)
 		return bad(call, "dir is no string.");
 	if (dir == NULL || dir[0] == '\0')
 		return true;
-	if (dir[0] != '/' || strlen(dir) > PATH_ROOM)
-		return bad(call, "dir is no absolute path.");
+	if (!is_path(dir))
+		return bad(call,
+		    "dir is no absolute path without control characters.");
 	s->channel_ours = false;
 	(void)snprintf(s->channel_dir, sizeof(s->channel_dir), "%s", dir);
 	return true;
@@ -61,8 +75,9 @@ read_hybrid(struct admin_call *call, const json_t *c, struct session *s)
 
 	if (!read_uid(call, c, s))
 		return false;
-	if (path == NULL || path[0] != '/' || strlen(path) > PATH_ROOM)
-		return bad(call, "path is no absolute path.");
+	if (path == NULL || !is_path(path))
+		return bad(call,
+		    "path is no absolute path without control characters.");
 	base = strrchr(path, '/') + 1;
 	if (base[0] == '\0')
 		return bad(call, "path is a directory.");

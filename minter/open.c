@@ -188,10 +188,12 @@ collect_grants(struct opening *o, const json_t *body, json_t *list)
 	json_t *g;
 
 	if ((named != NULL && !json_is_array(named)) ||
-	    (details != NULL && !json_is_array(details))) {
+	    (details != NULL && !json_is_array(details)) ||
+	    json_array_size(named) > SESSION_GRANTS_MAX) {
 		admin_problem(o->call, 400, "bad argument",
 		    "docs/admin-api.md shows the call.",
-		    "grants and details must be arrays.");
+		    "grants and details must be arrays, of %d together.",
+		    SESSION_GRANTS_MAX);
 		return false;
 	}
 	json_array_foreach(named, i, g)
