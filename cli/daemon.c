@@ -155,11 +155,11 @@ ready(const struct cli *cli)
 }
 
 /* Until the minter had its keys from the vault: before that it refuses
- * everything. A vault that stays away is for the next call to report. */
-static void
-await_keys(struct cli *cli, int64_t deadline)
+ * everything. A vault that stays away is for the next call to report, but a
+ * minter that cannot do anything says so here. */
+static int
+await_keys(struct cli *cli, int64_t deadline, struct cli_error *e)
 {
-	struct cli_error e = {0};
 	const char *state = "starting";
 	json_t *status = NULL;
 
@@ -167,12 +167,13 @@ await_keys(struct cli *cli, int64_t deadline)
 					  strcmp(state, "absent") == 0)) {
 		json_decref(status);
 		status = NULL;
-		if (admin_call(cli, "status", NULL, &status, &e) != 0)
-			return;
+		if (admin_call(cli, "status", NULL, &status, e) != 0)
+			return e->code;
 		state = cli_string(json_object_get(status, "vault"), "state");
 		nap();
 	}
 	json_decref(status);
+	return 0;
 }
 
 /* 0 once both sockets answer; the child may have died because another one
@@ -211,7 +212,7 @@ start(struct cli *cli, struct cli_error *e)
 		become(cli, program, log);
 	int r = child < 0 ? ERR_IO : await(cli, child);
 	if (r == 0)
-		await_keys(cli, now_ms() + WAIT_MS);
+		(void)await_keys(cli, now_ms() + WAIT_MS, e);
 	if (r != 0) {
 		tail(log, from < 0 ? 0 : from, said, sizeof(said));
 		(void)cli_error(e, CLI_FAILED, START, "hatcheck doctor",

@@ -28,6 +28,9 @@ struct admin {
 	const struct admin_route *routes;
 	size_t n_routes;
 	void *ctx;
+	struct {
+		const char *title, *next, *why; /* title NULL: it serves */
+	} refusal;
 	unsigned connections;
 	bool running; /* inside MHD_run: no recursion */
 };
@@ -415,7 +418,11 @@ dispatch(struct admin_call *c, const char *method)
 		}
 	}
 	deadline_stop(c->admin, c->connection); /* the handler's time */
-	route->handler(c->admin->ctx, c, body);
+	if (c->admin->refusal.title != NULL)
+		admin_problem(c, 503, c->admin->refusal.title,
+		    c->admin->refusal.next, "%s", c->admin->refusal.why);
+	else
+		route->handler(c->admin->ctx, c, body);
 	json_decref(body);
 }
 
@@ -531,6 +538,15 @@ admin_new(struct ev_loop *loop, int fd, gid_t group, const struct admin_route *r
 	start_watchers(a, i->listen_fd);
 	*out = a;
 	return 0;
+}
+
+void
+admin_refuse_all(
+    struct admin *a, const char *title, const char *next, const char *why)
+{
+	a->refusal.title = title;
+	a->refusal.next = next;
+	a->refusal.why = why;
 }
 
 void

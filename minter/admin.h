@@ -39,6 +39,10 @@ struct admin_route {
  * (or UNIXSOCK_NO_GROUP). routes outlive the server. */
 MUST_USE int admin_new(struct ev_loop *loop, int fd, gid_t group,
     const struct admin_route *routes, size_t n, void *ctx, struct admin **out);
+/* From now on each call that there is gets this problem (503) for an answer.
+ * The texts outlive the server. */
+void admin_refuse_all(
+    struct admin *a, const char *title, const char *next, const char *why);
 /* Flushes nothing: for exit. */
 void admin_free(struct admin *a);
 /* Write out what can be, for at most ms: before exit. */

@@ -33,8 +33,9 @@ static int
 read_known(struct audit *a)
 {
 	uint8_t text[JWKS_JSON_MAX];
-	int fd =
-	    openat(a->dirfd, AUDIT_KEYS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* Something that is no file may have nothing to be read for ever. */
+	int fd = openat(a->dirfd, AUDIT_KEYS,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : ERR_IO;

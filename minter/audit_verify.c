@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int
@@ -18,7 +19,8 @@ read_keys(struct check *c, const char *path)
 	uint8_t text[JWKS_JSON_MAX];
 	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC)
 			      : openat(c->dirfd, AUDIT_KEYS,
-				    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+				    O_RDONLY | O_CLOEXEC | O_NOFOLLOW |
+					O_NONBLOCK);
 	const char *name = path != NULL ? path : AUDIT_KEYS;
 
 	if (fd < 0) {
@@ -62,8 +64,10 @@ static int
 check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
     struct chainlog_head *head)
 {
-	int fd = openat(c->dirfd, c->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(c->dirfd, c->file,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	struct stat st;
 	uint64_t line = 0;
 	char why[256] = "";
 
@@ -72,6 +76,11 @@ check_file(struct check *c, bool begins, const char *name, chainlog_each *each,
 		    strerror(errno));
 		if (fd >= 0)
 			close(fd);
+		return 0;
+	}
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+		said_note(c, AUDIT_BAD, c->file, 0, "is no regular file");
+		fclose(f);
 		return 0;
 	}
 	c->base = head->seq;

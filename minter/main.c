@@ -7,6 +7,7 @@
 #include "lib/unixsock.h"
 #include "messages/channel.h"
 #include "minter/api.h"
+#include "minter/broken.h"
 #include "minter/change.h"
 #include "minter/finish.h"
 #include "minter/keyring.h"
@@ -82,23 +83,29 @@ read_words(int argc, char **argv)
 	return w;
 }
 
-static void
-open_files(struct minter *m, const struct words *w)
+/* On false why names the file. */
+static bool
+open_files(struct minter *m, const struct words *w, char why[BROKEN_WHY_MAX])
 {
-	char why[512] = "";
+	char what[256] = "";
+	const char *dir = w->audit;
 	int fd;
 
-	if (safefile_dir(w->state, true, &fd, why, sizeof(why)) != 0)
+	if (safefile_dir(w->state, true, &fd, why, BROKEN_WHY_MAX) != 0)
 		log_fatal("state_directory", why);
 	close(fd);
-	if (safefile_dir(w->audit, true, &fd, why, sizeof(why)) != 0)
+	if (safefile_dir(w->audit, true, &fd, why, BROKEN_WHY_MAX) != 0)
 		log_fatal("audit_directory", why);
-	if (audit_open(fd, &m->audit, why, sizeof(why)) != 0)
-		log_fatal("audit_unreadable", why);
-	if (state_open(w->state, &m->state, why, sizeof(why)) != 0)
-		log_fatal("state_unreadable", why);
+	int r = audit_open(fd, &m->audit, what, sizeof(what));
+	if (r == 0) {
+		dir = w->state;
+		r = state_open(w->state, &m->state, what, sizeof(what));
+	}
 	m->audit_dir = w->audit;
 	m->child_depth = w->child_depth;
+	if (r != 0)
+		(void)snprintf(why, BROKEN_WHY_MAX, "%.200s/%s.", dir, what);
+	return r == 0;
 }
 
 static void
@@ -184,13 +191,13 @@ end_all(struct minter *m)
 	    LOG_STR("effect", "sessions of before are ended"));
 }
 
-static void
+static bool
 restore(struct minter *m)
 {
 	bool known = restore_clock(m);
 
 	if (open_restore(m) != 0)
-		log_fatal("state_unreadable", "sessions cannot be read");
+		return false;
 	if (!known)
 		end_all(m);
 	if (minter_act(m, "started",
@@ -198,6 +205,7 @@ restore(struct minter *m)
 		    (json_int_t)m->n_sessions)) != 0)
 		log_event(LOG_ERROR, "audit_unwritable",
 		    LOG_STR("effect", "nothing is forwarded"));
+	return true;
 }
 
 static void
@@ -363,7 +371,9 @@ int
 main(int argc, char **argv)
 {
 	static struct minter m;
+	static char why[BROKEN_WHY_MAX];
 	struct words w;
+	bool good;
 
 	log_open("minter");
 	jail_begin("minter", LISTEN_FD);
@@ -372,7 +382,7 @@ main(int argc, char **argv)
 	if (sodium_init() < 0)
 		log_fatal("sodium", "it cannot be used");
 	clock_boot_id(m.boot_id);
-	open_files(&m, &w);
+	good = open_files(&m, &w, why);
 	m.loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
 	m.rpcs = rpcs_new();
 	if (m.loop == NULL || m.rpcs == NULL ||
@@ -380,7 +390,11 @@ main(int argc, char **argv)
 		m.loop, LISTEN_FD, w.group, api_routes, api_n_routes, &m, &m.admin) != 0)
 		log_fatal("start", "the loop or the admin API cannot be made");
 	enter_jail(&w);
-	restore(&m);
+	if (good && !(good = restore(&m)))
+		(void)snprintf(why, sizeof(why),
+		    "%.200s/minter.db: its sessions cannot be read.", w.state);
+	if (!good)
+		broken_serve(&m, CONTROL_FD, why);
 	if (links_open(&m, CONTROL_FD) != 0 || links_ready(&m) != 0)
 		log_fatal("start", "no link to the supervisor");
 	start_timers(&m);

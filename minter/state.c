@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SCHEMA_VERSION 3
 
@@ -201,6 +202,16 @@ make_schema(struct state *s, char *why, size_t size)
 	return r;
 }
 
+/* Nothing is in it, which SQLite would take for a new one: all sessions,
+ * grants and revocations would be gone without a word. */
+static bool
+is_cut_off(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
 int
 state_open(const char *dir, struct state **out, char *why, size_t size)
 {
@@ -223,6 +234,11 @@ state_open(const char *dir, struct state **out, char *why, size_t size)
 	    sizeof(path)) {
 		free(s);
 		return ERR_TOO_BIG;
+	}
+	if (is_cut_off(path)) {
+		(void)snprintf(why, size, "minter.db: the file is empty");
+		free(s);
+		return ERR_TRUNCATED;
 	}
 	r = translate(sqlite3_open_v2(path, &s->db, flags, NULL));
 	if (r == 0)

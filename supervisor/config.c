@@ -345,6 +345,7 @@ int
 config_load(const char *path, struct config *out, char *why, size_t size)
 {
 	struct buf *b = buf_new(FILE_MAX);
+	char what[384] = "";
 	int r;
 
 	if (b == NULL)
@@ -354,7 +355,9 @@ config_load(const char *path, struct config *out, char *why, size_t size)
 		*out = config_default();
 		r = 0;
 	} else if (r == 0) {
-		r = config_parse(buf_span(b), out, why, size);
+		r = config_parse(buf_span(b), out, what, sizeof(what));
+		if (r != 0)
+			(void)snprintf(why, size, "%s: %s", path, what);
 	}
 	buf_free(b);
 	return r;

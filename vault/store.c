@@ -3,6 +3,7 @@
  * nothing. At a bound: refuses; a damaged file is never written to. */
 #include "vault/store.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <sqlite3.h>
@@ -16,6 +17,8 @@
 #define PAGE 1024 /* see settings */
 #define BOX_MAX (KEEP_MAX + SEAL_EXTRA)
 #define HEADER_MAX 4096
+#define OPEN_FLAGS \
+	(SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX)
 
 /*
  * The rollback journal rather than WAL: one file at rest, no shared memory,
@@ -358,27 +361,57 @@ look(struct store *s)
 }
 
 /* SQLite takes a file cut to less than a page for an empty one, and would
- * begin anew. (With a journal beside it, it mends the length itself.) */
+ * begin anew. (With a journal beside it, it mends the length itself.) Ours
+ * are made with a page. */
 static int
 check_length(const char *path, off_t size)
 {
 	char journal[4096 + 16];
 
+	if (size == 0)
+		return ERR_CRYPTO;
 	if (size % PAGE == 0)
 		return 0;
 	snprintf(journal, sizeof(journal), "%s-journal", path);
 	return access(journal, F_OK) == 0 ? 0 : ERR_CRYPTO;
 }
 
+/* A page with nothing in it, whole or not at all: a file without a byte is
+ * one that was cut off. */
+static int
+make_file(const char *path)
+{
+	char fresh[4096 + 16];
+	struct store s = {0};
+
+	snprintf(fresh, sizeof(fresh), "%s-new", path);
+	(void)unlink(fresh); /* of somebody who died here */
+	int fd = open(fresh, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return ERR_IO;
+	close(fd);
+	int r = map_error(sqlite3_open_v2(fresh, &s.db, OPEN_FLAGS, NULL));
+	if (r == 0 && (r = apply_settings(&s)) == 0)
+		r = exec(&s, "PRAGMA user_version=0"); /* writes the page */
+	sqlite3_close(s.db);
+	return r == 0 && rename(fresh, path) != 0 ? ERR_IO : r;
+}
+
 static int
 prepare_file(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = open(path, flags), r;
 	struct stat st;
-	int r = ERR_IO;
 
+	if (fd < 0 && errno == ENOENT) {
+		if ((r = make_file(path)) != 0)
+			return r;
+		fd = open(path, flags);
+	}
 	if (fd < 0)
 		return ERR_IO;
+	r = ERR_IO;
 	if (fstat(fd, &st) == 0)
 		r = S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
 			    (st.st_mode & 077) == 0
@@ -405,8 +438,6 @@ explain(int err, const char *path, char *why, size_t size)
 int
 store_open(const char *dir, struct store **out, char *why, size_t size)
 {
-	int flags =
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX;
 	struct store *s = calloc(1, sizeof(*s));
 	char path[4096];
 	int r = ERR_TOO_BIG;
@@ -418,7 +449,7 @@ store_open(const char *dir, struct store **out, char *why, size_t size)
 		goto fail;
 	if ((r = prepare_file(path)) != 0)
 		goto fail;
-	r = map_error(sqlite3_open_v2(path, &s->db, flags, NULL));
+	r = map_error(sqlite3_open_v2(path, &s->db, OPEN_FLAGS, NULL));
 	if (r != 0 || (r = apply_settings(s)) != 0 || (r = look(s)) != 0)
 		goto fail;
 	*out = s;
