@@ -607,4 +607,17 @@ refuse_stream(struct house *h, uint32_t stream, enum reason why)
 	turn(h);
 }
 
+#define GET_ABSOLUTE                                        \
+	"GET http://api.demo.test/v1/x?a=b HTTP/1.1\r\n" \
+	"Host: api.demo.test\r\n"
+
+static inline void
+attached(struct house *h, struct guest *g)
+{
+	come(h, g);
+	say(g, "ATTACH %s\r\n", h->token);
+	assert_int_equal(g->n, 0); /* success says nothing */
+	assert_false(g->end);
+}
+
 #endif
