@@ -393,6 +393,8 @@ on_given(void *ctx, struct link *l, const void *m, int fd)
 	if (STANDIN == LINK_GATE) {
 		ev_io_set(&accepting, fd, EV_READ);
 		ev_io_start(loop, &accepting);
+	} else {
+		audit = fd;
 	}
 	return 0;
 }

@@ -745,12 +745,14 @@ def test_hostile_log():
     "a hostile courier's log ends, by files and in each of them"
     d = Daemon(config="limits: { audit_bytes: 65536, "
                       "audit_segment_bytes: 16384 }\n")
+    waited = d.waiting()["courier"]
     sock = d.start("s-one")
+    assert d.given(waited) == ["s-one"]     # its limit is the kernel's too
     d.ask(sock, "courier fill", answer=False)
     d.wait('info filled bytes=16384', 4)
     for i in range(1, 41):      # whatever is under way gets further each time
-        d.ask(sock, "courier jit", answer=False)
-        d.wait('attack_refused name="jit"', i)
+        d.ask(sock, "courier passwd", answer=False)
+        d.wait('attack_refused name="passwd"', i)
         assert d.minter("update 7 s-one V1 D1").startswith("done 7 0")
     logs = sorted((d.home / "log/audit").glob("s-one*.jsonl"))
     assert [p.stat().st_size for p in logs] == [16384] * 4, logs

@@ -176,6 +176,7 @@ def test_killed():
     for role in PAIR:
         pids = waiting()
         house.kill(pids[role])
+        wait_for(lambda: pids[role] not in children())
         g = house.session(f"after-{role}", "one")
         assert of_session(g)[role] != pids[role]
         assert g.get(URL)[0] == 200
