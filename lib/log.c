@@ -10,8 +10,14 @@
 
 #define TEXT_MAX 256
 #define LINE_MAX_ 4096
+#define PACE_MS (1000 / LOG_PER_SECOND)
 
 static const char *process_name = "hatcheck";
+
+/* How far ahead of the time the lines are, and those that were left out.
+ * Two threads that meet here lose count by one. */
+static _Atomic int64_t paid_until_ms;
+static _Atomic uint64_t left_out;
 
 void
 log_open(const char *process)
@@ -71,8 +77,32 @@ put_item(char *line, size_t size, const struct log_item *it)
 	return n < 0 ? 0 : (size_t)n >= size ? size - 1 : (size_t)n;
 }
 
-void
-log_items(enum log_level level, const char *event,
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static bool
+too_many(void)
+{
+	int64_t now = now_ms(), until = paid_until_ms;
+
+	if (until < now)
+		until = now;
+	if (until - now >= LOG_BURST * PACE_MS) {
+		left_out++;
+		return true;
+	}
+	paid_until_ms = until + PACE_MS;
+	return false;
+}
+
+static void
+write_line(enum log_level level, const char *event,
     const struct log_item *items, size_t n)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -87,6 +117,20 @@ log_items(enum log_level level, const char *event,
 	/* A log that cannot be written has nobody to be told. */
 	if (write(STDERR_FILENO, line, at) < 0)
 		return;
+}
+
+void
+log_items(enum log_level level, const char *event,
+    const struct log_item *items, size_t n)
+{
+	if (level < LOG_ERROR && too_many())
+		return;
+	if (left_out > 0) {
+		struct log_item it = LOG_INT("lines", (int64_t)left_out);
+		left_out = 0;
+		write_line(LOG_WARN, "log_lines_left_out", &it, 1);
+	}
+	write_line(level, event, items, n);
 }
 
 void

@@ -9,6 +9,10 @@
  * escaped (every byte outside printable ASCII, quote and backslash as \xNN)
  * and cut at 256 bytes. There is no way to pass a struct keep.
  *
+ * Of lines below LOG_ERROR, which guests and siblings can cause as often as
+ * they like, a process writes so many at once and then so many a second; how
+ * many were left out is said before the next one.
+ *
  *	log_event(LOG_WARN, "upstream_refused", LOG_STR("host", host),
  *	    LOG_INT("status", 502));
  */
@@ -33,6 +37,9 @@ struct log_item {
 #define LOG_SPAN(k, v) ((struct log_item){(k), LOG_KIND_SPAN, 0, (v)})
 #define LOG_STR(k, v) LOG_SPAN((k), span_str(v))
 #define LOG_ERR(v) LOG_STR("err", err_text(v))
+
+#define LOG_BURST 10000
+#define LOG_PER_SECOND 5
 
 /* Once, at the start of main: the name that every line carries. */
 void log_open(const char *process);

@@ -191,7 +191,7 @@ on_audit_head(void *ctx, struct link *l, const void *msg, int fd)
 	if (h->hash.n != CHAINLOG_HASH)
 		return ERR_FORMAT;
 	if (h->seq < s->head_seq) {
-		log_event(LOG_ERROR, "audit_head_went_back",
+		log_event(LOG_WARN, "audit_head_went_back",
 		    LOG_STR("session", s->id), LOG_INT("seq", (int64_t)h->seq));
 		return 0;
 	}
