@@ -129,8 +129,7 @@ spare_retire(struct process *p)
 static bool
 fits(const struct session *s, enum link_role role)
 {
-	return role == LINK_GATE ? s->listen >= 0
-				 : s->trail.before < 0 && s->trail.closed == 0;
+	return role == LINK_GATE ? s->listen >= 0 : trail_begins(&s->trail);
 }
 
 static struct process *

@@ -16,8 +16,9 @@
  *   exchanged, is not used, but replaced.
  *
  * A gate that waits may accept(), so it is not for a session over vsock,
- * whose gate may not. A courier that waits is not for a session that has
- * audit files already: it takes one descriptor, not two.
+ * whose gate may not. A courier that waits is not for a session of which
+ * there are audit lines: it takes one descriptor, not two, and may not cut
+ * off a torn line, as one does before its walls stand.
  */
 #ifndef SUPERVISOR_SPARE_H
 #define SUPERVISOR_SPARE_H

@@ -60,6 +60,14 @@ trail_close(struct trail *t)
 	t->fd = t->before = -1;
 }
 
+bool
+trail_begins(const struct trail *t)
+{
+	struct stat st;
+
+	return t->segment == 1 && fstat(t->fd, &st) == 0 && st.st_size == 0;
+}
+
 /* The last file is as long as one may be, and the log is not full with it:
  * whoever goes on regardless shall not get the whole disk, file by file. */
 static bool

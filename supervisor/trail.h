@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct daemon;
@@ -24,6 +25,8 @@ struct trail {
 MUST_USE int
 trail_open(const struct daemon *d, const char *session, struct trail *out);
 void trail_close(struct trail *t);
+/* Is there no line of it yet? */
+bool trail_begins(const struct trail *t);
 /* Its courier found the file long: give it the next one, if it is. */
 void trail_next(struct session *s);
 

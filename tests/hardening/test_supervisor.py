@@ -639,6 +639,23 @@ def test_waiting_dies():
                re.findall(r'waiting role="\w+" pid=(\d+)', d.log()))
 
 
+def test_waiting_for_what_begins():
+    "a session of which there are audit lines gets a courier of its own"
+    d = Daemon()
+    pids = d.waiting()
+    log = d.home / "log/audit/s-old.jsonl"
+    log.write_text('{"torn')    # to cut that off takes a file's writing rights
+    os.chmod(log, 0o600)
+    if os.getuid() == 0:
+        os.chown(log, UID, UID)
+    sock = d.start("s-old")
+    assert d.gate(sock) == pids["gate"]
+    assert d.given(pids["courier"]) == []
+    d.start("s-new")
+    assert d.given(pids["courier"]) == ["s-new"]
+    assert d.stop() == 0
+
+
 def test_waiting_rude():
     "who waits and says what only a session's may say is killed"
     for role, word in (("gate", "&msg_taken"), ("courier", "&msg_audit_long")):
