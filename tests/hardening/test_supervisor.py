@@ -529,7 +529,10 @@ def test_service():
     (home / "config").mkdir(parents=True)
     (home / "config/vault.json").write_text("{}")
     d = Daemon(home=home, service=True)
+    d.waiting()
+    mark = d.mark()
     sock = d.start("s-one")
+    d.waiting(mark)  # a child between its fork and its exec is still we
     at = {role: 950 + i for i, role in enumerate(ROLES)}
     for pid, name in d.pids().items():
         status = Path(f"/proc/{pid}/status").read_text()

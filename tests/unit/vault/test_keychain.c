@@ -208,24 +208,31 @@ lock_keychain(struct desk *d)
 	assert_int_equal(status, 0);
 }
 
-/* KeePassXC saves a moment after it has answered; what it has not saved
- * when it is killed is lost, and not by us. */
-static void
-let_it_save(struct desk *d)
+/* When KeePassXC's file was written last; 0: gnome-keyring, which saves before
+ * it answers. */
+static int64_t
+saved_at(struct desk *d)
 {
 	char path[96];
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/db.kdbx", d->dir);
-	if (stat(path, &st) != 0)
-		return; /* gnome-keyring saves before it answers */
-	for (;;) {
-		struct timespec was = st.st_mtim;
-		usleep(500000);
-		assert_int_equal(stat(path, &st), 0);
-		if (was.tv_sec == st.st_mtim.tv_sec &&
-		    was.tv_nsec == st.st_mtim.tv_nsec)
-			return;
+	return stat(path, &st) != 0
+		   ? 0
+		   : st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+/* It saves a moment after it has answered, in several steps; what it has not
+ * saved when it is killed is lost, and not by us. Nothing was in the file
+ * yet at before; it is all there when the file is left alone for long. */
+static void
+let_it_save(struct desk *d, int64_t before)
+{
+	int64_t was = before, now;
+
+	while ((now = saved_at(d)) != 0 && (now == before || now != was)) {
+		was = now;
+		usleep(2000000);
 	}
 }
 
@@ -359,8 +366,10 @@ a_killed_keychain_is_seen_and_found_again(void **state)
 	struct desk *d = *state;
 	struct vault *v = &d->v;
 
+	int64_t before = saved_at(d);
+
 	add(v, "demo", VALUE);
-	let_it_save(d);
+	let_it_save(d, before);
 	end_process(&d->provider);
 	refused(v, "credential.rotate", "{\"name\":\"demo\"}", VALUE "-2",
 	    ERR_UNAVAILABLE, "keychain");
@@ -368,10 +377,11 @@ a_killed_keychain_is_seen_and_found_again(void **state)
 	d->provider = provide(d, d->kind, "pass");
 	wait_until_open(d);
 	expect_secret(v, "demo", VALUE);
+	before = saved_at(d);
 	do_good(v, "credential.rotate", "{\"name\":\"demo\"}", VALUE "-3");
 	expect_secret(v, "demo", VALUE "-3");
 	/* Killed and back unnoticed: the stale connection costs nothing. */
-	let_it_save(d);
+	let_it_save(d, before);
 	end_process(&d->provider);
 	d->provider = provide(d, d->kind, "pass");
 	expect_secret(v, "demo", VALUE "-3");
