@@ -184,7 +184,7 @@ tell_couriers(struct service *s, const struct answer *a)
 {
 	if (a->all_changed)
 		session_tell_changed(s, NULL, 0);
-	if (a->err == 0 && a->changed[0] != '\0')
+	if (a->changed[0] != '\0')
 		session_tell_changed(s, a->changed, a->version);
 	return a->all_changed || a->changed[0] != '\0';
 }

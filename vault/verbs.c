@@ -183,6 +183,18 @@ v_show(struct call *c)
 	return reply(c, json);
 }
 
+/* A change may have been made all the same when the disk fails behind it:
+ * couriers ask anew, whatever its owner was told. */
+static int
+failed(struct call *c, int r)
+{
+	if (r == ERR_IO) {
+		snprintf(c->a->changed, sizeof(c->a->changed), "%s", name_in(c));
+		c->a->version = 0;
+	}
+	return r;
+}
+
 static int
 v_bind(struct call *c)
 {
@@ -191,7 +203,7 @@ v_bind(struct call *c)
 	int r;
 
 	r = house_bind(c->h, name_in(c), bindings, &m, &c->a->words);
-	return r != 0 ? r : reply_metadata(c, &m, true);
+	return r != 0 ? failed(c, r) : reply_metadata(c, &m, true);
 }
 
 static int
@@ -201,7 +213,7 @@ v_rotate(struct call *c)
 	int r;
 
 	r = house_rotate(c->h, name_in(c), c->secret, &m, &c->a->words);
-	return r != 0 ? r : reply_metadata(c, &m, true);
+	return r != 0 ? failed(c, r) : reply_metadata(c, &m, true);
 }
 
 static int
@@ -211,7 +223,7 @@ v_remove(struct call *c)
 	int r = house_remove(c->h, name, &c->a->words);
 
 	if (r != 0)
-		return r;
+		return failed(c, r);
 	snprintf(c->a->changed, sizeof(c->a->changed), "%s", name);
 	c->a->version = 0;
 	return reply(c, json_object());
