@@ -91,6 +91,7 @@ static int
 open_log(const struct cli *cli, int *out, struct cli_error *e)
 {
 	char why[512] = "";
+	struct stat st;
 	int dir, r = safefile_dir(cli->paths.log, true, &dir, why, sizeof(why));
 
 	if (r != 0)
@@ -100,6 +101,12 @@ open_log(const struct cli *cli, int *out, struct cli_error *e)
 	    O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int saved = errno;
 	close(dir);
+	/* A FIFO takes some lines, and then all wait. */
+	if (*out >= 0 && (fstat(*out, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(*out);
+		return cli_error(e, CLI_FAILED, START, "move it away",
+		    "%s/hatcheckd.log is no regular file", cli->paths.log);
+	}
 	if (*out >= 0)
 		return 0;
 	return cli_error(e, CLI_FAILED, START, "hatcheck doctor",

@@ -333,6 +333,24 @@ write_all(int fd, struct span s)
 }
 
 int
+safefile_beside(const char *path, char *why, size_t size)
+{
+	static const char *const ends[] = {"-journal", "-wal", "-shm"};
+	char beside[PATH_MAX + 16];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		(void)snprintf(beside, sizeof(beside), "%s%s", path, ends[i]);
+		if (lstat(beside, &st) != 0 || S_ISREG(st.st_mode))
+			continue;
+		(void)snprintf(why, size,
+		    "%s is no regular file; next: move it away", beside);
+		return ERR_DENIED;
+	}
+	return 0;
+}
+
+int
 safefile_write(int dirfd, const char *name, struct span content)
 {
 	char temp[NAME_MAX + 1];

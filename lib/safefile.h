@@ -22,6 +22,10 @@ MUST_USE int safefile_dir(
 MUST_USE int safefile_read(const char *path, size_t max, bool secret,
     struct buf *out, char *why, size_t size);
 
+/* What SQLite opens beside the database at path are regular files or not
+ * there: it would wait for a FIFO's other end for ever. */
+MUST_USE int safefile_beside(const char *path, char *why, size_t size);
+
 /* Replace a file atomically: temporary, fsync, rename, fsync directory.
  * Mode 0600. */
 MUST_USE int safefile_write(

@@ -87,7 +87,7 @@ read_words(int argc, char **argv)
 static bool
 open_files(struct minter *m, const struct words *w, char why[BROKEN_WHY_MAX])
 {
-	char what[256] = "";
+	char what[BROKEN_WHY_MAX / 2] = "";
 	const char *dir = w->audit;
 	int fd;
 
@@ -104,7 +104,8 @@ open_files(struct minter *m, const struct words *w, char why[BROKEN_WHY_MAX])
 	m->audit_dir = w->audit;
 	m->child_depth = w->child_depth;
 	if (r != 0)
-		(void)snprintf(why, BROKEN_WHY_MAX, "%.200s/%s.", dir, what);
+		(void)snprintf(why, BROKEN_WHY_MAX, "%s%s%s.",
+		    what[0] == '/' ? "" : dir, what[0] == '/' ? "" : "/", what);
 	return r == 0;
 }
 

@@ -4,6 +4,8 @@
  * nothing that was not committed. */
 #include "minter/state.h"
 
+#include "lib/safefile.h"
+
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -234,6 +236,10 @@ state_open(const char *dir, struct state **out, char *why, size_t size)
 	    sizeof(path)) {
 		free(s);
 		return ERR_TOO_BIG;
+	}
+	if ((r = safefile_beside(path, why, size)) != 0) {
+		free(s);
+		return r;
 	}
 	if (is_cut_off(path)) {
 		(void)snprintf(why, size, "minter.db: the file is empty");

@@ -3,6 +3,8 @@
  * nothing. At a bound: refuses; a damaged file is never written to. */
 #include "vault/store_inside.h"
 
+#include "lib/safefile.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -197,6 +199,10 @@ store_open(const char *dir, struct store **out, char *why, size_t size)
 	if (snprintf(path, sizeof(path), "%s/%s", dir, STORE_FILE) >=
 	    (int)sizeof(path))
 		goto fail;
+	if ((r = safefile_beside(path, why, size)) != 0) {
+		store_close(s);
+		return r;
+	}
 	if ((r = prepare_file(path)) != 0)
 		goto fail;
 	r = store_error(sqlite3_open_v2(path, &s->db, OPEN_FLAGS, NULL));

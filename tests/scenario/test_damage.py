@@ -113,6 +113,10 @@ SWEEP = {
     # Of what stands in its rows no sum is kept.
     "state/minter/minter.db": [cut(0), cut(1), cut(2), flip(0), link, sparse,
                                newer] + NO_FILES,
+    "state/vault/vault.db-journal": NO_FILES,
+    "state/minter/minter.db-wal": NO_FILES,
+    "state/minter/minter.db-journal": NO_FILES,
+    "log/hatcheckd.log": NO_FILES,
     "log/audit/keys.json": [cut(0), cut(2), flip(0), link, sparse] + NO_FILES,
     "log/audit/minter.jsonl": [link, sparse] + NO_FILES,
     "run/hatcheckd.pid": NO_FILES,
@@ -159,7 +163,7 @@ def one(name, change):
     change(path)
     before = what_is(path)
     works, said = begin()
-    case = (name, getattr(change, "__name__", "?"), said, house.log_tail(8))
+    case = (name, getattr(change, "__name__", "?"), said)
     if not works:
         named = path.name in said or "'s store" in said or "this store" in said
         assert named and "next: " in said, case
