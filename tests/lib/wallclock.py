@@ -5,6 +5,7 @@ what stands there afterwards asks the kernel, by the calls that the programs'
 filters let pass anyway, and adds what the test said. x86-64 only.
 
     wallclock.step(house.pids(), 3600)      # an hour ahead of the real one
+    wallclock.sleep(house.pids(), 3600)     # as after an hour of suspension
 """
 import ctypes
 import os
@@ -31,13 +32,18 @@ def code(call, skip, add):
         b"\x48\xb9" + struct.pack("<q", seconds) + add + b"\xc3")
 
 
-# clock_gettime(id, t): of CLOCK_REALTIME and its coarse sister alone: test
-# %edi,%edi; jz 1f; cmp $5,%edi; jz 1f; ret; 1: … add %rcx,(%rsi)
-# gettimeofday(t, zone): add %rcx,(%rdi)
+def only(clock):
+    """test %edi,%edi; jz 1f; cmp $5,%edi; jz 1f; cmp clock,%edi; jz 1f; ret;
+    1: (0 and 5 are CLOCK_REALTIME and its coarse sister)"""
+    return (b"\x85\xff\x74\x0b\x83\xff\x05\x74\x06\x83\xff" +
+            bytes([clock]) + b"\x74\x01\xc3")
+
+
+# clock_gettime(id, t): add %rcx,(%rsi); gettimeofday(t, zone): add %rcx,(%rdi)
 # time(p): add %rcx,%rax; test %rdi,%rdi; jz 1f; mov %rax,(%rdi); 1:
+REALTIME, BOOTTIME = 0, 7
 FUNCTIONS = {
-    "clock_gettime": code(228, b"\x85\xff\x74\x06\x83\xff\x05\x74\x01"
-                          b"\xc3", b"\x48\x01\x0e"),
+    "clock_gettime": code(228, only(REALTIME), b"\x48\x01\x0e"),
     "gettimeofday": code(96, b"", b"\x48\x01\x0f"),
     "time": code(201, b"", b"\x48\x01\xc8\x48\x85\xff\x74\x03\x48\x89\x07"),
 }
@@ -95,19 +101,25 @@ class Held:
             ptrace(DETACH, tid)
 
 
-def step_one(pid, seconds):
+def step_one(pid, functions, seconds):
     start, end = mapping(pid)
     with Held(pid, start, end), open(f"/proc/{pid}/mem", "r+b", 0) as mem:
         mem.seek(start)
         places = symbols(mem.read(end - start))
-        for name, make in FUNCTIONS.items():
+        for name, make in functions.items():
             mem.seek(start + places["__vdso_" + name])
             mem.write(make(seconds))
 
 
-def step(pids, seconds):
+def step(pids, seconds, functions=None):
     for pid in pids:
         try:
-            step_one(pid, seconds)
+            step_one(pid, functions or FUNCTIONS, seconds)
         except (FileNotFoundError, ProcessLookupError):
             pass  # it has ended meanwhile
+
+
+def sleep(pids, seconds):
+    """CLOCK_BOOTTIME went on, too; CLOCK_MONOTONIC did not."""
+    step(pids, seconds, {**FUNCTIONS, "clock_gettime": code(
+        228, only(BOOTTIME), b"\x48\x01\x0e")})

@@ -107,6 +107,23 @@ def test_under_way():
     up.answer = lambda _: (200, {}, b"hello\n")
 
 
+def test_asleep():
+    "what was promised to end ends while the machine sleeps"
+    g, short = fresh("8h"), fresh("1h")
+    token = g.token()
+    assert serves(g) and serves(short)
+    wallclock.sleep(house.pids(), 2 * HOUR)
+    try:
+        assert g.reason(g.get(f"{URL}/old", token=token)) == "token-expired"
+        assert g.get(f"{URL}/new", token=g.new_token())[0] == 200
+        wait_for(lambda: state_of(short) == "expired")
+        assert state_of(g) == "active" and not serves(short)
+    finally:
+        # Nothing goes back but the clock: this house's time is over.
+        house.kill_all()
+        house.start()
+
+
 def test_back():
     "two hours back: no token is good or made, no session; then all goes on"
     g = fresh()
