@@ -114,16 +114,17 @@ exchange_audit_end(
 	return audit_put(e->c->audit, &l);
 }
 
-/* Links that cannot take a message are broken, and their owner hears it
- * from lib/link: the result says nothing new here. */
+/* Of a link that is broken its owner hears from lib/link. One that is whole
+ * and does not take a message (there is no memory) would leave a hole in an
+ * answer that then goes on: we end, and so does every answer. */
 void
 exchange_tell(const struct exchange *e, const struct msg_type *t, const void *m)
 {
 	if (e->c->gate == NULL)
 		return;
-	if (link_send(e->c->gate, t, m, -1) != 0)
-		log_event(
-		    LOG_WARN, "gate_message_lost", LOG_STR("type", t->name));
+	int r = link_send(e->c->gate, t, m, -1);
+	if (r != 0 && r != ERR_UNAVAILABLE)
+		log_fatal("gate_message_lost", t->name);
 }
 
 void
