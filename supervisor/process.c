@@ -28,15 +28,34 @@
 #define QUEUE_MAX (8 * 1024 * 1024)
 #define FILE_SLACK (1024 * 1024) /* the line that says that it is full */
 
+/* Of a log that lies in one file, or in several. */
+static uint64_t
+longest_file(const struct bounds *b)
+{
+	return b->audit_bytes > b->audit_segment_bytes ? b->audit_bytes
+						       : b->audit_segment_bytes;
+}
+
+void
+process_bounds(const struct process *p, struct bounds *out)
+{
+	*out = p->daemon->config.limits;
+	/* Raised since; and the next file takes a moment to come. */
+	if (p->session != NULL && out->audit_segment_bytes > p->file_max)
+		out->audit_segment_bytes = p->file_max / 2;
+}
+
 void
 process_configure(struct process *p)
 {
+	struct bounds bounds;
 	struct ctl_proxy proxy = proxy_message(&p->daemon->config.proxy);
 
 	if (p->state != PROCESS_READY)
 		return;
+	process_bounds(p, &bounds);
 	if (p->session != NULL || p->role == LINK_MINTER)
-		process_send(p, &msg_bounds, &p->daemon->config.limits, -1);
+		process_send(p, &msg_bounds, &bounds, -1);
 	else if (p->role == LINK_DIALER)
 		process_send(p, &msg_proxy, &proxy, -1);
 }
@@ -362,10 +381,10 @@ try_start(struct process *p)
 		return r;
 	if (p->role == LINK_VAULT && d->ids.apart)
 		credential = birth_credential();
+	p->file_max = longest_file(&d->config.limits);
 	struct spawn s = {.program = d->helpers.fd[p->role],
-	    .file_max = roles[p->role].per_session
-		? d->config.limits.audit_bytes + FILE_SLACK
-		: 0,
+	    .file_max =
+		roles[p->role].per_session ? p->file_max + FILE_SLACK : 0,
 	    .control = childs,
 	    .listen = listening_fd(p),
 	    .file = courier ? p->session->trail.fd : credential,

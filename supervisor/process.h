@@ -35,6 +35,7 @@
 #define SUPERVISOR_PROCESS_H
 
 #include "lib/link.h"
+#include "messages/bounds.h"
 
 #include <sys/types.h>
 
@@ -63,6 +64,7 @@ struct process {
 	double delay;	       /* next backoff, seconds */
 	double born;	       /* loop time */
 	bool retired;	       /* its death is our wish */
+	uint64_t file_max;     /* a session's: how long a file of its log is */
 };
 
 void process_init(struct process *p, struct daemon *d, struct session *s,
@@ -89,6 +91,9 @@ void process_send(
 
 /* It waited, and has a session now: what follows being ready. */
 void process_serve(struct process *p);
+/* The limits that it is told: no file of its log longer than the kernel lets
+ * it be, which was said at its birth. */
+void process_bounds(const struct process *p, struct bounds *out);
 /* Tell p what the configuration says for it, if it is ready: its limits, or
  * the proxy. */
 void process_configure(struct process *p);

@@ -73,13 +73,14 @@ trail_begins(const struct trail *t)
 static bool
 goes_on(const struct session *s)
 {
-	const struct bounds *b = &s->daemon->config.limits;
+	struct bounds b;
 	struct stat st;
 
+	process_bounds(s->courier, &b);
 	return fstat(s->trail.fd, &st) == 0 &&
-	       (uint64_t)st.st_size >= b->audit_segment_bytes &&
-	       s->trail.closed < b->audit_bytes &&
-	       (uint64_t)st.st_size < b->audit_bytes - s->trail.closed;
+	       (uint64_t)st.st_size >= b.audit_segment_bytes &&
+	       s->trail.closed < b.audit_bytes &&
+	       (uint64_t)st.st_size < b.audit_bytes - s->trail.closed;
 }
 
 /* Its name is on disk before a line is in it. */

@@ -90,8 +90,8 @@ on_turn(struct ev_loop *loop, struct ev_timer *w, int events)
 {
 	(void)loop;
 	(void)events;
-	if (audit_flush(w->data) != 0)
-		return; /* on_fail knows */
+	if (audit_flush(w->data) == 0) /* else on_fail knows */
+		audit_tick(w->data);
 }
 
 static void
@@ -214,6 +214,7 @@ audit_bound(struct audit *a, const struct bounds *b)
 	a->bytes_max = b->audit_bytes;
 	a->refusals_max = b->audit_refusals;
 	a->segment_max = b->audit_segment_bytes;
+	a->asked_ms = 0; /* what was not given may be now */
 	/* A log that was full before us has its last line. */
 	a->full = bytes(a) >= a->bytes_max;
 }
@@ -221,10 +222,12 @@ audit_bound(struct audit *a, const struct bounds *b)
 void
 audit_tick(struct audit *a)
 {
-	uint64_t now = clock_ms();
+	uint64_t now;
 
-	if (a->failed || chainlog_bytes(a->chain) < a->segment_max ||
-	    (a->asked_ms != 0 && now - a->asked_ms < ASK_MS))
+	if (a->failed || chainlog_bytes(a->chain) < a->segment_max)
+		return;
+	now = clock_ms();
+	if (a->asked_ms != 0 && now - a->asked_ms < ASK_MS)
 		return;
 	a->asked_ms = now;
 	if (a->h.on_long != NULL)

@@ -53,7 +53,8 @@ MUST_USE int audit_open(struct ev_loop *loop, const struct audit_files *f,
     const char *session, const struct audit_handlers *h, struct audit **out);
 /* Go on in fd (taken over), which is empty. */
 void audit_next(struct audit *a, int fd, uint64_t closed);
-/* Once a second: asks for another file when this one is long. */
+/* Once a second, and whenever lines were written: asks for another file when
+ * this one is long. */
 void audit_tick(struct audit *a);
 /* audit_bytes and audit_refusals. */
 void audit_bound(struct audit *a, const struct bounds *b);

@@ -301,6 +301,31 @@ def test_audit_quota():
     house.hatcheck("audit", "verify")
 
 
+def test_more_audit_bytes():
+    "a log that was full goes on as far as it may now, in files that may be"
+    for segment in (16384, 65536, 16777216):
+        reload(house, dict(LIMITS, audit_bytes=65536,
+                           audit_segment_bytes=segment))
+        g = house.session(f"more-{segment}", "demo")
+        s, got = g.tunnel(HOST), (200,)
+        head = (f"GET /{'x' * 511} HTTP/1.1\r\nHost: {HOST}\r\n\r\n").encode()
+        while got[0] == 200:
+            s.sendall(head)
+            got = read_response(s)
+        assert g.reason(got) == "audit-full", got
+        reload(house, LIMITS)
+        wait_for(lambda: g.get(URL)[0] == 200)
+        s = g.tunnel(HOST)
+        for _ in range(1600):
+            s.sendall(head)
+            got = read_response(s)
+            assert got[0] == 200, got
+        logs = (house.home / "log" / "audit").glob(f"{g.id}*.jsonl")
+        assert sum(p.stat().st_size for p in logs) > 65536 + 2 ** 20
+        g.end()
+    house.hatcheck("audit", "verify")
+
+
 def test_reload():
     "a reload reaches sessions that run; a bad one changes nothing"
     wait_for(lambda: guest.get(URL, ("x-long", "v" * 1500))[0] == 200)

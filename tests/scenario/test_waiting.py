@@ -211,7 +211,8 @@ def test_reload():
     old = waiting()
     limits = {fsize(pid) for pid in old.values()}
     path = house.home / "config" / "hatcheckd.yaml"
-    path.write_text("limits: { head_bytes: 2048, audit_bytes: 2097152 }\n")
+    path.write_text("limits: { head_bytes: 2048, audit_bytes: 2097152, "
+                    "audit_segment_bytes: 1048576 }\n")
     os.chmod(path, 0o600)
     if os.getuid() == 0:
         os.chown(path, UID, UID)
