@@ -91,8 +91,8 @@ answer(struct seat *s, uint32_t rid, int err, int fd, const char *address)
 	return r;
 }
 
-/* A courier that does not take its answers has its link broken by them:
- * lib/link tells on_break, so the result adds nothing. */
+/* A courier that does not take its answers loses those that find no room, and
+ * their sockets; nobody else is touched. */
 static void
 dial_end(struct dial *d, int err, int fd, const char *address)
 {
