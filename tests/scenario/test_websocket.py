@@ -524,7 +524,9 @@ def test_revoked():
     got, how = raw.rest()
     assert got == b"", (got, how)
     wait_for(lambda: server.open == 0)
-    assert any(x["event"] == "cut" for x in house.audit_lines(other.id))
+    # A courier that is late, on a machine that is busy, is killed instead.
+    assert any(x["event"] == "cut" for x in house.audit_lines(other.id)) or \
+        f'cut_by_kill session="{other.id}"' in house.log_tail()
 
 
 def test_limits():
