@@ -7,9 +7,14 @@
  * control or raw non-ASCII byte), valid escapes only, decodes to UTF-8, and
  * is at most 32 KiB. Its path starts with "/" and has no "//", no "." or
  * ".." segment, no ";", and no escape that hides an unreserved character,
- * "/", "\\", ";", "%" or a control byte. In its query, which no path rule
- * reads and whose names are compared as bytes, an escape may hide anything
- * but NUL. Nothing is ever rewritten: what was checked is what is sent.
+ * "\\", ";", "%" or a control byte. In its query, which no path rule reads
+ * and whose names are compared as bytes, an escape may hide anything but
+ * NUL. Nothing is ever rewritten: what was checked is what is sent.
+ *
+ * An escape may hide a "/", as in registries' names of packages, where the
+ * path is canonical for who decodes it first, too. Nobody knows where the
+ * segments of such a path end: of all patterns only the one that takes every
+ * path, "/" and "**", takes it.
  *
  * A pattern is canonical in the same way and hides no "/", with "*" for one or
  * more bytes within one segment, and "**" as a whole segment for any number
