@@ -95,6 +95,8 @@ look(struct store *s)
 	s->fresh = version == 0 && objects == 0;
 	if (s->fresh)
 		return 0;
+	if (version > SCHEMA_VERSION)
+		return ERR_FORMAT;
 	if (version != SCHEMA_VERSION || objects != 2)
 		return ERR_CRYPTO;
 	if ((r = whole(s)) != 0)
@@ -180,6 +182,9 @@ explain(int err, const char *path, char *why, size_t size)
 
 	if (err == ERR_CRYPTO)
 		text = "is damaged; restore it from a backup";
+	else if (err == ERR_FORMAT)
+		text = "is of a newer version, or damaged; install the "
+		       "Hatcheck that wrote it";
 	else if (err == ERR_SEQUENCE)
 		text = "is in use by another process";
 	else if (err == ERR_DENIED)
