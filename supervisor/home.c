@@ -191,11 +191,15 @@ lock_pid_file(struct home *h, char *why, size_t size)
 			close(fd);
 			return r;
 		}
-		if (still_there(h->run_dir, fd) && write_pid(fd) == 0) {
+		bool there = still_there(h->run_dir, fd);
+		if (there && write_pid(fd) == 0) {
 			h->pid_file = fd;
 			return 0;
 		}
 		close(fd);
+		if (there)
+			return say(why, size, ERR_IO, PID_FILE,
+			    "cannot be written; next: make room on its disk");
 	}
 	return say(why, size, ERR_IO, PID_FILE, "cannot be locked");
 }

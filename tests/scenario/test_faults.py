@@ -3,6 +3,7 @@ the disk fails under the running programs, at each of their first writes and
 syncs. The failures are put in from outside (tests/lib/fault.py), as root may;
 the programs are the same.
 """
+import contextlib
 import errno
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
-from harness import House, wait_for  # noqa: E402
+from harness import UID, House, wait_for  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -263,6 +264,60 @@ def test_died_before_the_cut():
                 if x["event"] == "session_ended" and
                 x["session"] == g.id] == [state]
     wait_for(lambda: serves(other))
+
+
+@contextlib.contextmanager
+def small_disk():
+    """A house that is not made yet, on a disk of two megabytes."""
+    h = House(start=False, init=False)
+    subprocess.run(["mount", "-t", "tmpfs", "-o",
+                    f"size=2m,uid={UID},gid={UID},mode=700", "tmpfs",
+                    h.home], check=True)
+    try:
+        yield h
+    finally:
+        h.stop()
+        h.kill_all()
+        subprocess.run(["umount", h.home], check=True)
+        h.close()
+
+
+def fill(path):
+    with open(path, "wb", 0) as f, contextlib.suppress(OSError):
+        while True:
+            f.write(bytes(512))
+
+
+def test_full_disk():
+    "a full disk: refusals that say so, and what was before is there after it"
+    need_root()
+    with small_disk() as h:
+        h.hatcheck("init", "--vault", "sealed-file", "--key", "key-file")
+        h.start()
+        h.credential("demo", KEY, "--host", "api.demo.test")
+        h.apply(h.grant_yaml("one", up, credential="demo"))
+        g = h.session("full", "one")
+        assert serves(g)
+        fill(h.home / "fill")
+        for words, word in ((("credential", "rotate", "demo"), b"space"),
+                            (("credential", "remove", "demo"), b"space"),
+                            (("session", "create", "--grant", "one"),
+                             b"Make room")):
+            done = h.hatcheck(*words, stdin=b"another-0123456789",
+                              check=False)
+            assert done.returncode != 0 and word in done.stderr, done
+        h.stop()
+        fill(h.home / "fill2")
+        done = h.hatcheck("start", check=False)
+        assert done.returncode != 0 and b"make room" in done.stderr, done
+        for name in ("fill", "fill2"):
+            (h.home / name).unlink()
+        h.start()
+        wait_for(lambda: serves(g))
+        assert up.requests[-1].header("authorization") == [f"Bearer {KEY}"]
+        assert [s["guest"] for s in h.json("session", "list")["sessions"]] \
+            == ["full"]
+        h.hatcheck("audit", "verify")
 
 
 def test_removed_in_doubt():
