@@ -219,6 +219,17 @@ refused(unsigned status, const json_t *problem, const char *what,
 	    detail[0] == '\0' ? title : detail);
 }
 
+/* It ended, or hung, when it had the request already. */
+static int
+broke_off(struct cli_error *e, const char *what, int r)
+{
+	return cli_error(e, CLI_FAILED, what,
+	    "hatcheck status; look what is there, then try again",
+	    "the daemon broke off before it had answered (%s): a change may "
+	    "have been made or not",
+	    err_text(r));
+}
+
 static int
 answer(struct span in, const char *what, json_t **out, struct cli_error *e)
 {
@@ -229,7 +240,9 @@ answer(struct span in, const char *what, json_t **out, struct cli_error *e)
 
 	if (r == 0 && (j = json_strict(body)) == NULL)
 		r = ERR_FORMAT;
-	if (r != 0) {
+	if (r == ERR_TRUNCATED) {
+		(void)broke_off(e, what, r);
+	} else if (r != 0) {
 		(void)cli_error(e, CLI_FAILED, what, "hatcheck logs",
 		    "the daemon's answer is %s", err_text(r));
 	} else if (status / 100 != 2) {
@@ -259,7 +272,9 @@ ask(struct cli *cli, const char *name, bool get, const json_t *in,
 		r = send_all(fd, request);
 		/* A refusal may come before all of it was taken. */
 		int got = receive_all(fd, reply);
-		if (got != 0 || (r != 0 && buf_len(reply) == 0))
+		if (got != 0 && r == 0)
+			(void)broke_off(e, name, got);
+		else if (got != 0 || (r != 0 && buf_len(reply) == 0))
 			(void)cli_error(e, CLI_FAILED, name, "hatcheck logs",
 			    "the daemon did not answer: %s",
 			    err_text(got != 0 ? got : r));

@@ -93,8 +93,11 @@ vault_call(struct cli *cli, const char *verb, const char *what, json_t *in,
 		(void)cli_error(e, CLI_FAILED, what, DAEMON_OTHER_NEXT, "%s",
 		    DAEMON_OTHER_BUILD);
 	else if (r != 0)
-		(void)cli_error(e, CLI_FAILED, what, "hatcheck logs",
-		    "the vault did not answer: %s", err_text(r));
+		(void)cli_error(e, CLI_FAILED, what,
+		    "hatcheck status; look what is there, then try again",
+		    "the vault did not answer (%s): a change may have been "
+		    "made or not",
+		    err_text(r));
 	else if (reply.err != 0)
 		(void)refused(&reply, what, e);
 	else if ((answer = json_strict(reply.json)) == NULL)

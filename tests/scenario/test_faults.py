@@ -250,7 +250,7 @@ def test_died_before_the_cut():
             with Fault(pid, audit_file("minter"), "write", "kill", 1) as f:
                 done = house.hatcheck(*words, g.id, check=False)
                 wait_for(f.struck)
-            assert done.returncode != 0
+            assert done.returncode != 0 and b"made or not" in done.stderr, done
             wait_for(lambda: house.hatcheck("status", check=False)
                      .returncode == 0)
             state = {s["id"]: s["state"] for s in house.json(
