@@ -11,6 +11,7 @@
 #include "supervisor/daemon.h"
 #include "supervisor/door.h"
 #include "supervisor/spare.h"
+#include "supervisor/spawn.h"
 #include "supervisor/wiring.h"
 
 #include <errno.h>
@@ -176,7 +177,7 @@ session_free(struct session *s)
 	watch_end(s);
 	door_leave(s);
 	if (s->listen >= 0)
-		close(s->listen);
+		spawn_unlisten(s->listen);
 	trail_close(&s->trail);
 	if (s->dir_fd >= 0)
 		close(s->dir_fd);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define ABOVE 16 /* higher than any fixed descriptor */
@@ -122,6 +123,46 @@ child(const struct spawn *s, pid_t parent)
 		_exit(127); /* it died before we asked */
 	fexecve(program, s->argv, s->envp);
 	give_up("exec");
+}
+
+static _Noreturn void
+hold(const int gone[2])
+{
+	char c;
+
+	close(gone[1]);
+	while (read(gone[0], &c, 1) < 0 && errno == EINTR)
+		;
+	_exit(0);
+}
+
+void
+spawn_unlisten(int fd)
+{
+	int gone[2] = {-1, -1}, conn;
+	pid_t p = -1;
+
+	/* From now on nobody comes. */
+	(void)shutdown(fd, SHUT_RDWR);
+	conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (conn < 0 && (errno == EAGAIN || errno == EINVAL)) {
+		close(fd);
+		return;
+	}
+	if (pipe2(gone, O_CLOEXEC) == 0 && (p = fork()) == 0)
+		hold(gone);
+	if (p > 0) {
+		if (conn >= 0)
+			close(conn);
+		close(fd);
+	} else { /* they stay ours: rather that than to stand still */
+		log_event(LOG_ERROR, "channel_not_closed",
+		    LOG_INT("errno", errno));
+	}
+	for (size_t i = 0; i < 2; i++) { /* it sees the end of this, and ends */
+		if (gone[i] >= 0)
+			close(gone[i]);
+	}
 }
 
 int

@@ -30,6 +30,13 @@ struct spawn {
 	char *const *envp;
 };
 
+/* Close a listening socket that guests could reach. What they put there and
+ * nobody took out may have descriptors with it, and whoever drops the last one
+ * of a TCP socket with SO_LINGER waits in close() for as long as they like,
+ * unless it exits: so, where there is any, a process that does nothing else
+ * is the last. */
+void spawn_unlisten(int fd);
+
 /* Keeps all descriptors the caller's. ERR_IO with errno. */
 MUST_USE int spawn_child(const struct spawn *s, pid_t *pid);
 

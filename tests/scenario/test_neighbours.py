@@ -180,6 +180,51 @@ def test_tickets():
     assert talk(a, ticket)[0] is True  # so it was a good one
 
 
+LINGER = """
+import select, socket, struct, time
+kept = []
+def lingers():
+    l = socket.socket()
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    l.bind(('127.0.0.1', 0))
+    l.listen(1)
+    s = socket.create_connection(l.getsockname())
+    kept.append(l.accept()[0])
+    s.setblocking(False)
+    while select.select([], [s], [], .3)[1]:
+        s.send(bytes(65536))
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
+    return s
+def put(s):
+    kept.append(socket.socket(socket.AF_UNIX))
+    kept[-1].connect('/run/hatcheck/hatcheck.sock')
+    socket.send_fds(kept[-1], [b'G'], [s.fileno()])
+    s.close()
+first, *more = [lingers() for _ in range(4)]
+put(first)      # its gate throws that away, and waits
+time.sleep(1)
+for s in more:  # nobody takes these
+    put(s)
+print('sent', flush=True)
+time.sleep(3600)
+"""
+
+
+def test_lingering():
+    "whose closing takes long, put into a channel, holds up no neighbour"
+    c = house.session("three", "a")
+    p = c.start("/usr/bin/python3", "-c", LINGER)
+    try:
+        assert p.stdout.readline() == b"sent\n"
+        c.end()
+        d = house.session("four", "a")  # hatcheckd is there for others
+        assert d.get(f"https://{HOST}/x")[0] == 200
+        d.end()
+    finally:
+        p.kill()
+        p.communicate()
+
+
 def test_end():
     "one ends, and the other goes on"
     a.end()
