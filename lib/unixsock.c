@@ -24,6 +24,9 @@
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
 #endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 /* sun_path is short; the way through /proc never is. */
 static int
@@ -105,7 +108,7 @@ int
 unixsock_listen(int dirfd, const char *name, mode_t mode, int *fd)
 {
 	struct sockaddr_un a;
-	int s, r;
+	int s, r, none = 0;
 
 	if ((r = address(dirfd, name, &a)) != 0 ||
 	    (r = remove_dead(dirfd, name)) != 0)
@@ -118,6 +121,9 @@ unixsock_listen(int dirfd, const char *name, mode_t mode, int *fd)
 	    : errno == EADDRINUSE			   ? ERR_EXISTS
 							   : ERR_IO;
 	umask(old);
+	/* Who connects cannot send descriptors, which the kernel would close
+	 * while we read, and some take an hour to close. (Linux 6.16) */
+	(void)setsockopt(s, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof(none));
 	if (r == 0 && listen(s, BACKLOG) != 0)
 		r = ERR_IO;
 	if (r != 0) {

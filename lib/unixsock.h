@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 /* Bind and listen on dirfd/name with mode, replacing a dead socket file.
- * Close-on-exec, non-blocking. */
+ * Close-on-exec, non-blocking; takes no descriptors where Linux knows that. */
 MUST_USE int unixsock_listen(int dirfd, const char *name, mode_t mode, int *fd);
 /* Connect, blocking; the result blocks. ERR_NOT_FOUND no file, ERR_DENIED,
  * ERR_UNAVAILABLE nobody listens, or for five seconds nobody accepted those
