@@ -113,7 +113,7 @@ forget(struct minter *m, struct session **at)
 	m->n_sessions--;
 	for (size_t i = m->n_processes; i-- > 0;) {
 		if (strcmp(m->processes[i].session, s->id) == 0)
-			m->processes[i] = m->processes[--m->n_processes];
+			minter_forget_process(m, i);
 	}
 	session_free(s);
 }

@@ -234,7 +234,7 @@ on_process(void *ctx, struct link *l, const void *msg, int fd)
 		i++;
 	if (is_no_more(m, p)) {
 		if (i < m->n_processes)
-			m->processes[i] = m->processes[--m->n_processes];
+			minter_forget_process(m, i);
 		return 0;
 	}
 	if (i == m->n_processes) {

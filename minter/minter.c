@@ -36,6 +36,14 @@ minter_process_state(uint8_t state)
 	return state < MINTER_PROCESS_STATES ? names[state] : "unknown";
 }
 
+void
+minter_forget_process(struct minter *m, size_t i)
+{
+	m->n_processes--;
+	memmove(&m->processes[i], &m->processes[i + 1],
+	    (m->n_processes - i) * sizeof(m->processes[0]));
+}
+
 bool
 minter_ready(const struct minter *m)
 {

@@ -74,6 +74,8 @@ struct session *minter_session_id(const struct minter *m, struct span id);
 /* Of ctl_process: a word, "unknown" beyond the table. */
 #define MINTER_PROCESS_STATES 5
 const char *minter_process_state(uint8_t state);
+/* The i-th row; the others are shown in the order that they had. */
+void minter_forget_process(struct minter *m, size_t i);
 
 /* Keys are there and storage works: tokens can be made. */
 bool minter_ready(const struct minter *m);
