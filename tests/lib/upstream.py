@@ -13,9 +13,10 @@ import os
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
+
+from scratch import scratch
 
 
 class Request:
@@ -61,7 +62,7 @@ def make_leaf(folder, names, ca, days=30, extra="", cn="leaf"):
 
 class Upstream:
     def __init__(self, names, port=0, tls=True, ca=None, leaf=None):
-        self.folder = Path(tempfile.mkdtemp(prefix="hck-up-"))
+        self.folder = scratch("hck-up-")
         os.chmod(self.folder, 0o755)
         self.names = names
         self.ca = ca or make_ca(self.folder)

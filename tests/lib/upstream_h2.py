@@ -10,6 +10,7 @@
 answer is called when a request is whole; begin when its head has come.
 c.raw(bytes) writes what no library would; c.h2 is the library's connection.
 """
+import os
 import socket
 import ssl
 import threading
@@ -20,11 +21,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import hpack
+from scratch import scratch
 from upstream import make_ca, make_leaf
-
-from pathlib import Path
-import os
-import tempfile
 
 
 class Request2:
@@ -156,7 +154,7 @@ class Connection:
 class Upstream2:
     def __init__(self, names, alpn=("h2",), settings=None):
         self.names = names
-        self.folder = Path(tempfile.mkdtemp(prefix="hck-up2-"))
+        self.folder = scratch("hck-up2-")
         os.chmod(self.folder, 0o755)
         self.ca = make_ca(self.folder)
         self.ca_file = str(self.ca[1])

@@ -4,7 +4,6 @@ import os
 import secrets
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 import tap  # noqa: E402
 from harness import House, Refused, read_response  # noqa: E402
+from scratch import scratch  # noqa: E402
 from upstream import Upstream, make_ca, make_leaf  # noqa: E402
 
 KEY = "canary-" + secrets.token_hex(20)
@@ -185,7 +185,7 @@ def test_redirects():
 
 
 def bad_upstream(name, **how):
-    folder = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    folder = scratch("hck-bad-")
     os.chmod(folder, 0o755)
     ca = how.pop("ca", None) or make_ca(folder)
     leaf = make_leaf(folder, how.pop("names", [name]), ca, **how)
@@ -196,10 +196,10 @@ def bad_upstream(name, **how):
 
 def by_leaf(name):
     """Signed by a certificate that is good, and is no CA's."""
-    folder = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    folder = scratch("hck-bad-")
     os.chmod(folder, 0o755)
     ca = make_ca(folder)
-    signer = Path(tempfile.mkdtemp(prefix="hck-bad-"))
+    signer = scratch("hck-bad-")
     key, cert = make_leaf(signer, ["signer.test"], ca)
     key, chain = make_leaf(folder, [name], (key, cert))
     chain.write_bytes(chain.read_bytes() + cert.read_bytes())
@@ -210,7 +210,7 @@ def by_leaf(name):
 
 def test_bad_certificates():
     "upstream's chain, name and dates are verified (req. 2)"
-    stranger = make_ca(Path(tempfile.mkdtemp(prefix="hck-ca-")))
+    stranger = make_ca(scratch("hck-ca-"))
     cases = {
         "stranger": bad_upstream("stranger.test"),
         "othername": bad_upstream("othername.test", names=["else.test"]),
