@@ -151,7 +151,7 @@ def test_constant_time():
         body = re.search(rf"^{name}\(.*?^}}", keep, re.M | re.S)[0]
         assert re.search(r"sodium_memcmp|keep_span_eq\(", body), body
     tokens = (ROOT / "egress/gate/tokens.c").read_text()
-    assert not re.search(r"(?<!sodium_)memcmp\(", tokens)
+    assert not re.search(r"(?<!sodium_)(?<!CRYPTO_)memcmp\(", tokens)
 
 
 def test_nothing_left_to_do():
