@@ -61,6 +61,17 @@ char *span_dup(struct span a);
 int span_copy(struct span a, char *out, size_t size)
     __attribute__((warn_unused_result));
 
+/* What a hexadecimal digit stands for, or -1. */
+static inline int
+span_hex(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 /* Plain decimal, no sign, no leading zero (but "0"), at most max. */
 int span_u64(struct span a, uint64_t max, uint64_t *out)
     __attribute__((warn_unused_result));

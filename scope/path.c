@@ -20,25 +20,13 @@ byte_class(uint8_t c)
 	return c == ';' || c == '?' ? IN_QUERY : 0;
 }
 
-static int
-hex_value(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* The byte that the escape at in.p[i] stands for, or -1. */
 static int
 unescape(struct span in, size_t i)
 {
 	if (in.n - i < 3)
 		return -1;
-	int high = hex_value(in.p[i + 1]), low = hex_value(in.p[i + 2]);
+	int high = span_hex(in.p[i + 1]), low = span_hex(in.p[i + 2]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 

@@ -141,15 +141,6 @@ static const char *const query_table[] = {"key", "api-key", "api-token",
  * escapes, and with "[...]" where an upstream makes arrays of them. */
 enum spelling { SPELLED_PLAIN, SPELLED_QUERY };
 
-static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Take one byte of a name; -1 at its end. */
 static int
 name_byte(struct span *s, enum spelling how)
@@ -158,8 +149,8 @@ name_byte(struct span *s, enum spelling how)
 	size_t used = 1;
 
 	if (how == SPELLED_QUERY && c == '%' && s->n >= 3 &&
-	    hex(s->p[1]) >= 0 && hex(s->p[2]) >= 0) {
-		c = hex(s->p[1]) << 4 | hex(s->p[2]);
+	    span_hex(s->p[1]) >= 0 && span_hex(s->p[2]) >= 0) {
+		c = span_hex(s->p[1]) << 4 | span_hex(s->p[2]);
 		used = 3;
 	}
 	if (c < 0 || (how == SPELLED_QUERY && c == '['))

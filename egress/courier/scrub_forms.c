@@ -71,15 +71,6 @@ forms_each(struct span secret, struct buf *tmp, forms_visit *visit, void *ctx)
 	return r;
 }
 
-static int
-digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* n hex digits, or -1. */
 static int32_t
 digits(const uint8_t *p, size_t n)
@@ -87,7 +78,7 @@ digits(const uint8_t *p, size_t n)
 	int32_t v = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int d = digit(p[i]);
+		int d = span_hex(p[i]);
 		if (d < 0)
 			return -1;
 		v = v << 4 | d;
@@ -225,7 +216,7 @@ writing_ends(const uint8_t *p, size_t n, struct writing *out)
 	if (n >= 2 && end[-2] == '\\')
 		return short_escape(end[-1]) != 0 &&
 		       is_byte(out, 2, short_escape(end[-1]));
-	if (n < 3 || digit(end[-1]) < 0)
+	if (n < 3 || span_hex(end[-1]) < 0)
 		return false;
 	if (end[-3] == '%')
 		return (v = digits(end - 2, 2)) >= 0 &&
@@ -251,7 +242,7 @@ writing_is_open(const uint8_t *p, size_t n)
 	if (n == 0)
 		return false;
 	if (p[0] == '%')
-		return n == 1 || (n == 2 && digit(p[1]) >= 0);
+		return n == 1 || (n == 2 && span_hex(p[1]) >= 0);
 	if (n < 6)
 		return is_open_unit(p, n);
 	return n < 12 && is_high(code_unit(p)) &&
@@ -264,7 +255,7 @@ writing_may_be(const uint8_t *p, size_t n, uint8_t c)
 	int32_t v;
 
 	if (p[0] == '%')
-		return n == 1 || digit(p[1]) == c >> 4;
+		return n == 1 || span_hex(p[1]) == c >> 4;
 	if (n <= 2)
 		return true;
 	if (c >= 0x80)

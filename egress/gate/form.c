@@ -5,16 +5,6 @@
 #include "egress/gate/form.h"
 
 static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int
 decode(struct span in, struct buf *out)
 {
 	int r = 0;
@@ -25,10 +15,10 @@ decode(struct span in, struct buf *out)
 		if (c == '+') {
 			c = ' ';
 		} else if (c == '%') {
-			if (in.n - i < 3 || hex(in.p[i + 1]) < 0 ||
-			    hex(in.p[i + 2]) < 0)
+			if (in.n - i < 3 || span_hex(in.p[i + 1]) < 0 ||
+			    span_hex(in.p[i + 2]) < 0)
 				return ERR_FORMAT;
-			c = (uint8_t)(hex(in.p[i + 1]) << 4 | hex(in.p[i + 2]));
+			c = (uint8_t)(span_hex(in.p[i + 1]) << 4 | span_hex(in.p[i + 2]));
 			i += 2;
 		} else if (c <= ' ' || c >= 0x7f) {
 			return ERR_FORMAT;

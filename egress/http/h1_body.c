@@ -6,19 +6,9 @@
 #include <stdlib.h>
 
 static int
-hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int
 chunk_size_byte(struct h1 *p, uint8_t c)
 {
-	int v = hex(c);
+	int v = span_hex(c);
 
 	if (v >= 0) {
 		if (p->digits++ == 16 || p->left > INT64_MAX >> 4)
