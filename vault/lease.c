@@ -37,13 +37,48 @@ remember_lease(struct session *x, const char *name)
 	return true;
 }
 
-struct lease {
+/* Something that a courier asked of the worker. */
+struct ask {
 	struct job job;
 	struct service *s;
 	char session[SESSION_ID_MAX + 1];
-	uint64_t serial;
-	uint32_t rid;
+	uint64_t serial; /* of that courier */
 	char name[GRANT_NAME_MAX];
+};
+
+/* Frees q on failure. */
+static int
+push_ask(struct session *x, struct ask *q, const char *name)
+{
+	int r;
+
+	q->job.guests = true;
+	q->s = x->s;
+	q->serial = x->courier_serial;
+	(void)snprintf(q->session, sizeof(q->session), "%s", x->id);
+	(void)snprintf(q->name, sizeof(q->name), "%s", name);
+	if ((r = worker_push(x->s->worker, &q->job)) != 0)
+		q->job.free(&q->job);
+	else
+		x->courier_asks++;
+	return r;
+}
+
+/* It may ask once more. NULL: it is gone, or another has its place. */
+static struct session *
+end_ask(const struct ask *q)
+{
+	struct session *x = session_find(q->s, q->session);
+
+	if (x == NULL || x->courier_serial != q->serial)
+		return NULL;
+	x->courier_asks--;
+	return x;
+}
+
+struct lease {
+	struct ask ask;
+	uint32_t rid;
 	struct keep *value;
 	char *metadata;
 	uint32_t version;
@@ -67,7 +102,7 @@ lease_run(struct job *j, struct house *h)
 	struct metadata m;
 	json_t *json;
 
-	if ((q->err = house_lease(h, q->name, &m, &q->value, NULL)) != 0)
+	if ((q->err = house_lease(h, q->ask.name, &m, &q->value, NULL)) != 0)
 		return;
 	json = metadata_to_json(&m);
 	q->metadata = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
@@ -81,13 +116,13 @@ static void
 send_lease(struct session *x, struct lease *q)
 {
 	struct lease_given m = {
-	    .rid = q->rid, .err = q->err, .credential = span_str(q->name)};
+	    .rid = q->rid, .err = q->err, .credential = span_str(q->ask.name)};
 	int r;
 
 	/* What it may have can have changed meanwhile. */
-	if (m.err == 0 && !names_has(&x->credentials, q->name))
+	if (m.err == 0 && !names_has(&x->credentials, q->ask.name))
 		m.err = ERR_DENIED;
-	if (m.err == 0 && !remember_lease(x, q->name))
+	if (m.err == 0 && !remember_lease(x, q->ask.name))
 		m.err = ERR_NOMEM;
 	if (m.err == 0) {
 		m.version = q->version;
@@ -105,37 +140,24 @@ static void
 lease_done(struct job *j)
 {
 	struct lease *q = (struct lease *)j;
-	struct session *x = session_find(q->s, q->session);
+	struct session *x = end_ask(&q->ask);
 
-	if (x != NULL && x->courier != NULL && !link_broken(x->courier) &&
-	    x->courier_serial == q->serial) {
-		x->courier_asks--;
+	if (x != NULL && x->courier != NULL && !link_broken(x->courier))
 		send_lease(x, q);
-	}
 }
 
 static int
 push_lease(struct session *x, uint32_t rid, const char *name)
 {
 	struct lease *q = calloc(1, sizeof(*q));
-	int r;
 
 	if (q == NULL)
 		return ERR_NOMEM;
-	q->job.guests = true;
-	q->job.run = lease_run;
-	q->job.done = lease_done;
-	q->job.free = lease_free;
-	q->s = x->s;
-	q->serial = x->courier_serial;
+	q->ask.job.run = lease_run;
+	q->ask.job.done = lease_done;
+	q->ask.job.free = lease_free;
 	q->rid = rid;
-	snprintf(q->session, sizeof(q->session), "%s", x->id);
-	snprintf(q->name, sizeof(q->name), "%s", name);
-	if ((r = worker_push(x->s->worker, &q->job)) != 0)
-		lease_free(&q->job);
-	else
-		x->courier_asks++;
-	return r;
+	return push_ask(x, &q->ask, name);
 }
 
 static int
@@ -174,11 +196,8 @@ on_settled(void *ctx, struct link *l, const void *msg, int fd)
 }
 
 struct rejection {
-	struct job job;
-	struct service *s;
-	char session[SESSION_ID_MAX + 1];
-	uint64_t serial;
-	char name[GRANT_NAME_MAX], host[HOST_MAX];
+	struct ask ask;
+	char host[HOST_MAX];
 	uint32_t version;
 };
 
@@ -187,18 +206,14 @@ rejection_run(struct job *j, struct house *h)
 {
 	const struct rejection *q = (const struct rejection *)j;
 
-	house_note_rejected(h, q->name, q->version, q->host);
+	house_note_rejected(h, q->ask.name, q->version, q->host);
 }
 
 /* Nobody waits for it. */
 static void
 rejection_done(struct job *j)
 {
-	const struct rejection *q = (const struct rejection *)j;
-	struct session *x = session_find(q->s, q->session);
-
-	if (x != NULL && x->courier_serial == q->serial)
-		x->courier_asks--;
+	(void)end_ask((const struct ask *)j);
 }
 
 static void
@@ -212,25 +227,15 @@ push_rejection(struct session *x, uint32_t version, const char *name,
     const struct host *host)
 {
 	struct rejection *q = calloc(1, sizeof(*q));
-	int r;
 
 	if (q == NULL)
 		return ERR_NOMEM;
-	q->job.guests = true;
-	q->job.run = rejection_run;
-	q->job.done = rejection_done;
-	q->job.free = rejection_free;
-	q->s = x->s;
-	q->serial = x->courier_serial;
+	q->ask.job.run = rejection_run;
+	q->ask.job.done = rejection_done;
+	q->ask.job.free = rejection_free;
 	q->version = version;
-	(void)snprintf(q->session, sizeof(q->session), "%s", x->id);
-	(void)snprintf(q->name, sizeof(q->name), "%s", name);
 	(void)snprintf(q->host, sizeof(q->host), "%s", host->name);
-	if ((r = worker_push(x->s->worker, &q->job)) != 0)
-		free(q);
-	else
-		x->courier_asks++;
-	return r;
+	return push_ask(x, &q->ask, name);
 }
 
 /* At most one a value and host, by an honest courier; another is dropped, and
