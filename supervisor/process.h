@@ -62,7 +62,7 @@ struct process {
 	struct ev_child reaper;
 	struct ev_timer again; /* dead: backing off; alive: link is gone */
 	double delay;	       /* next backoff, seconds */
-	double born;	       /* loop time */
+	double born;	       /* uptime() */
 	bool retired;	       /* its death is our wish */
 	uint64_t file_max;     /* a session's: how long a file of its log is */
 };

@@ -38,7 +38,7 @@ struct session {
 	struct trail trail;
 	struct process *gate, *courier;
 	char *for_vault, *for_dialer;	       /* JSON, opaque */
-	double deaths[CONFIG_CRASHES_MAX + 1]; /* loop times, a ring */
+	double deaths[CONFIG_CRASHES_MAX + 1]; /* uptime(), a ring */
 	unsigned n_deaths;
 	enum session_end end;
 	struct owed *owed;	  /* what the minter waits for */

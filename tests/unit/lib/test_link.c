@@ -2,6 +2,7 @@
 #include "lib/link.h"
 #include "messages/control.h"
 #include "messages/traffic.h"
+#include "tests/unit/lingering.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -324,58 +325,6 @@ fds_without_frames_break_the_link(void **state)
 	assert_int_equal(f->b.broke, ERR_FORMAT);
 }
 
-/* A connection whose close() waits for an hour: what was sent is never read. */
-static int
-lingering(int *far)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET,
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct linger hour = {.l_onoff = 1, .l_linger = 3600};
-	socklen_t n = sizeof(a);
-	int listener = socket(AF_INET, SOCK_STREAM, 0),
-	    fd = socket(AF_INET, SOCK_STREAM, 0);
-	static const char piece[65536];
-
-	assert_int_equal(bind(listener, (struct sockaddr *)&a, n), 0);
-	assert_int_equal(getsockname(listener, (struct sockaddr *)&a, &n), 0);
-	assert_int_equal(listen(listener, 1), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&a, n), 0);
-	assert_true((*far = accept(listener, NULL, NULL)) >= 0);
-	close(listener);
-	assert_int_equal(
-	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour)), 0);
-	while (send(fd, piece, sizeof(piece), MSG_DONTWAIT) > 0)
-		;
-	return fd;
-}
-
-/* n lingering sockets, and nobody else has them any more. */
-static void
-throw_over(int to, size_t n, int *far)
-{
-	union {
-		char bytes[CMSG_SPACE(32 * sizeof(int))];
-		struct cmsghdr align;
-	} control = {{0}};
-	struct iovec iov = {.iov_base = (char[]){0}, .iov_len = 1};
-	struct msghdr m = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = control.bytes,
-	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	int fds[32];
-
-	for (size_t i = 0; i < n; i++)
-		fds[i] = lingering(&far[i]);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	assert_int_equal(sendmsg(to, &m, MSG_NOSIGNAL), 1);
-	for (size_t i = 0; i < n; i++)
-		close(fds[i]);
-}
-
 /* Closing what a neighbour attached must not wait for a third party: the
  * vault, or the supervisor, would stand still for all. */
 static void
@@ -386,9 +335,9 @@ an_fd_that_lingers_holds_nobody_up(void **state)
 	int far[43], *at = far;
 
 	turn(f, 5);
-	alarm(5); /* else it hangs for an hour */
+	alarm(60); /* else it hangs for an hour */
 	for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); at += n[i++])
-		throw_over(link_fd(f->a.l), n[i], at);
+		lingering_send(link_fd(f->a.l), n[i], at);
 	turn(f, 5);
 	assert_int_equal(f->b.broke, ERR_FORMAT);
 	link_free(f->b.l);
