@@ -163,8 +163,8 @@ ready(const struct cli *cli)
 
 /* Until the minter had its keys from the vault: before that it refuses
  * everything. A vault that stays away is for the next call to report, but a
- * minter that cannot do anything says so here. */
-static int
+ * minter that cannot do anything says so here, in e. */
+static void
 await_keys(struct cli *cli, int64_t deadline, struct cli_error *e)
 {
 	const char *state = "starting";
@@ -175,12 +175,11 @@ await_keys(struct cli *cli, int64_t deadline, struct cli_error *e)
 		json_decref(status);
 		status = NULL;
 		if (admin_call(cli, "status", NULL, &status, e) != 0)
-			return e->code;
+			return;
 		state = cli_string(json_object_get(status, "vault"), "state");
 		nap();
 	}
 	json_decref(status);
-	return 0;
 }
 
 /* 0 once both sockets answer; the child may have died because another one
@@ -219,7 +218,7 @@ start(struct cli *cli, struct cli_error *e)
 		become(cli, program, log);
 	int r = child < 0 ? ERR_IO : await(cli, child);
 	if (r == 0)
-		(void)await_keys(cli, now_ms() + WAIT_MS, e);
+		await_keys(cli, now_ms() + WAIT_MS, e);
 	if (r != 0) {
 		tail(log, from < 0 ? 0 : from, said, sizeof(said));
 		(void)cli_error(e, CLI_FAILED, START, "hatcheck doctor",
